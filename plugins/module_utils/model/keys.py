@@ -1,0 +1,34 @@
+# Copyright: the Postseal maintainers
+# GNU General Public License v3.0 or later (see LICENSE)
+"""Public halves of the keys that live on the mail hosts: the only part of a key the controller ever sees."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class DkimPublicKey:
+    """One DKIM key: ``public`` is the base64 text of the record's ``p=`` tag (RFC 6376 3.6.1, RFC 8463 4.2)."""
+
+    domain: str
+    selector: str
+    algorithm: str
+    public: str
+
+
+@dataclass(frozen=True)
+class TlsPublicKey:
+    """One TLS key: ``spki_sha256`` is the lower-case hex of TLSA 3 1 1 association data (RFC 6698)."""
+
+    name: str
+    spki_sha256: str
+
+
+@dataclass(frozen=True)
+class HostKeys:
+    """What one mail host holds. ``host`` is its inventory name."""
+
+    host: str
+    dkim: tuple[DkimPublicKey, ...]
+    tls: tuple[TlsPublicKey, ...]

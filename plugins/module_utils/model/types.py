@@ -1,0 +1,236 @@
+# Copyright: the Postseal maintainers
+# GNU General Public License v3.0 or later (see LICENSE)
+"""The validated model: what an inventory says, in one shape that every reader shares.
+
+All names are lower-case A-labels without a trailing dot, all addresses are canonical text. Nothing in here is ever
+half-valid: :mod:`.load` either returns a whole :class:`Model` or raises every problem it found.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Optional
+
+
+@dataclass(frozen=True)
+class Secret:
+    """A value that must never be printed; ``reveal()`` is the only way to read it."""
+
+    _value: str = field(repr=False)
+
+    def reveal(self) -> str:
+        """Return the plain value; the caller takes over the duty not to print it."""
+        return self._value
+
+    def __str__(self) -> str:
+        return "********"
+
+
+@dataclass(frozen=True)
+class MailHost:
+    """One mail host: its inventory name (an FQDN) and the addresses the world sees it send from."""
+
+    name: str
+    ipv4: tuple[str, ...]
+    ipv6: tuple[str, ...]
+
+    @property
+    def addresses(self) -> tuple[str, ...]:
+        """IPv4 addresses, then IPv6 addresses."""
+        return self.ipv4 + self.ipv6
+
+
+@dataclass(frozen=True)
+class Ports:
+    """TCP ports applications submit to: RFC 8314 implicit TLS, RFC 6409 STARTTLS, and an optional second STARTTLS."""
+
+    implicit_tls: int = 465
+    starttls: int = 587
+    alternative: Optional[int] = None
+
+    @property
+    def all(self) -> tuple[int, ...]:
+        """Every configured port, in ascending order."""
+        return tuple(sorted(p for p in (self.implicit_tls, self.starttls, self.alternative) if p is not None))
+
+
+@dataclass(frozen=True)
+class Limits:
+    """Limits of one message: size in bytes, number of recipients."""
+
+    message_size: int = 25 * 1024 * 1024
+    recipients: int = 100
+
+
+@dataclass(frozen=True)
+class Submission:
+    """The submission service: the shared name applications connect to (``None``: each host's own), ports, limits."""
+
+    hostname: Optional[str] = None
+    ports: Ports = field(default_factory=Ports)
+    limits: Limits = field(default_factory=Limits)
+
+
+@dataclass(frozen=True)
+class Tls:
+    """Where certificates come from: ACME directory URL, account contact (an address), CA file on the controller."""
+
+    directory: str
+    contact: Optional[str]
+    ca: Optional[str] = None
+
+
+@dataclass(frozen=True)
+class Tsig:
+    """A transaction signature key (RFC 8945)."""
+
+    name: str
+    algorithm: str
+    secret: Secret
+
+
+@dataclass(frozen=True)
+class Rfc2136:
+    """A DNS provider reached by RFC 2136 dynamic update. ``server`` is an IP address."""
+
+    name: str
+    server: str
+    port: int
+    tsig: Tsig
+
+
+@dataclass(frozen=True)
+class DnsLimits:
+    """How much one plan may change before it refuses itself."""
+
+    max_deletes: int = 5
+    max_changed_percent: int = 30
+
+
+@dataclass(frozen=True)
+class Dns:
+    """DNS settings: providers by name, which provider serves which zone, TTL in seconds."""
+
+    providers: tuple[Rfc2136, ...]
+    zones: tuple[tuple[str, str], ...]
+    ttl: int = 300
+    limits: DnsLimits = field(default_factory=DnsLimits)
+    prune: bool = False
+
+    def provider(self, name: str) -> Rfc2136:
+        """Return the provider called ``name``; raises :class:`KeyError` for one the inventory does not define."""
+        for candidate in self.providers:
+            if candidate.name == name:
+                return candidate
+        raise KeyError(name)
+
+
+@dataclass(frozen=True)
+class Spf:
+    """What an SPF record says besides the hosts' own addresses (RFC 7208). ``all`` is ``fail`` or ``softfail``."""
+
+    include: tuple[str, ...] = ()
+    all: str = "fail"
+    merge: bool = True
+
+
+@dataclass(frozen=True)
+class Dkim:
+    """DKIM policy of a domain. Algorithms: ``rsa2048``, ``rsa3072``, ``rsa4096``, ``ed25519``."""
+
+    algorithms: tuple[str, ...] = ("rsa2048", "ed25519")
+
+
+@dataclass(frozen=True)
+class Dmarc:
+    """DMARC policy of a domain (RFC 9989)."""
+
+    policy: str = "none"
+    subdomain_policy: Optional[str] = None
+    rua: tuple[str, ...] = ()
+    alignment: str = "relaxed"
+
+
+@dataclass(frozen=True)
+class Mx:
+    """One host that receives mail for a domain."""
+
+    host: str
+    preference: int = 10
+
+
+@dataclass(frozen=True)
+class Domain:
+    """A domain that sends mail; ``mx`` is published only where the inventory names it."""
+
+    name: str
+    spf: Spf = field(default_factory=Spf)
+    dkim: Dkim = field(default_factory=Dkim)
+    dmarc: Dmarc = field(default_factory=Dmarc)
+    mx: tuple[Mx, ...] = ()
+
+
+@dataclass(frozen=True)
+class Credential:
+    """One application's credential: ``login`` is ``name@domain``, ``senders`` are addresses or ``@domain``."""
+
+    name: str
+    domain: str
+    secret_hash: Secret
+    senders: tuple[str, ...]
+    networks: tuple[str, ...] = ()
+
+    @property
+    def login(self) -> str:
+        """What the application types as its user name."""
+        return f"{self.name}@{self.domain}"
+
+
+@dataclass(frozen=True)
+class Probe:
+    """The message that the proof sends: by which credential, to whom, and where the controller can read it."""
+
+    credential: str
+    secret: Secret
+    recipient: str
+    mailbox: str
+
+
+@dataclass(frozen=True)
+class Model:
+    """One environment, whole and valid."""
+
+    environment: str
+    hosts: tuple[MailHost, ...]
+    submission: Submission
+    tls: Tls
+    dns: Dns
+    domains: tuple[Domain, ...]
+    credentials: tuple[Credential, ...]
+    probe: Optional[Probe] = None
+
+    def domain(self, name: str) -> Domain:
+        """Return the domain called ``name``; raises :class:`KeyError`."""
+        for candidate in self.domains:
+            if candidate.name == name:
+                return candidate
+        raise KeyError(name)
+
+    def host(self, name: str) -> MailHost:
+        """Return the mail host called ``name``; raises :class:`KeyError`."""
+        for candidate in self.hosts:
+            if candidate.name == name:
+                return candidate
+        raise KeyError(name)
+
+    def credential(self, name: str) -> Credential:
+        """Return the credential called ``name``; raises :class:`KeyError`."""
+        for candidate in self.credentials:
+            if candidate.name == name:
+                return candidate
+        raise KeyError(name)
+
+    def service_names(self, host: MailHost) -> tuple[str, ...]:
+        """Names a certificate of ``host`` must carry: its own, then the shared submission name."""
+        shared = self.submission.hostname
+        return (host.name,) if shared in (None, host.name) else (host.name, str(shared))
