@@ -83,7 +83,9 @@ class RemoteAction(ActionBase):  # type: ignore[misc]  # Ansible ships no type i
         python = self._templar.template(task_vars.get("ansible_python_interpreter")) or "/usr/bin/python3"
         if not re.fullmatch(r"/[\w./+-]+", str(python)):
             python = "/usr/bin/python3"
-        answer = self._low_level_execute_command(f"{python} -", in_data=script(function, arguments).encode(), sudoable=True)
+        answer = self._low_level_execute_command(
+            f"{python} -", in_data=script(function, arguments).encode(), sudoable=True
+        )
         try:
             result = parse(answer.get("stdout", ""), answer.get("stderr", ""), answer.get("rc", -1))
         except ValueError as problem:

@@ -34,7 +34,7 @@ def run(function: str, arguments: dict[str, Any]) -> dict[str, Any]:
         return target(arguments)
     except HostError as error:
         return {**error.details, "failed": True, "msg": str(error)}
-    except Exception as error:  # noqa: BLE001  # the controller must get an answer whatever happened
+    except Exception as error:  # the controller must get an answer whatever happened
         frame = traceback.extract_tb(error.__traceback__)[-1]
         cause = type(error).__name__ if isinstance(error, ValueError) else f"{type(error).__name__}: {error}"
         return {"failed": True, "msg": f"{function} failed at {frame.name}, line {frame.lineno}: {cause}"}

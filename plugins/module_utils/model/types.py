@@ -9,7 +9,6 @@ half-valid: :mod:`.load` either returns a whole :class:`Model` or raises every p
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Optional
 
 
 @dataclass(frozen=True)
@@ -46,7 +45,7 @@ class Ports:
 
     implicit_tls: int = 465
     starttls: int = 587
-    alternative: Optional[int] = None
+    alternative: int | None = None
 
     @property
     def all(self) -> tuple[int, ...]:
@@ -66,7 +65,7 @@ class Limits:
 class Submission:
     """The submission service: the shared name applications connect to (``None``: each host's own), ports, limits."""
 
-    hostname: Optional[str] = None
+    hostname: str | None = None
     ports: Ports = field(default_factory=Ports)
     limits: Limits = field(default_factory=Limits)
 
@@ -76,8 +75,8 @@ class Tls:
     """Where certificates come from: ACME directory URL, account contact (an address), CA file on the controller."""
 
     directory: str
-    contact: Optional[str]
-    ca: Optional[str] = None
+    contact: str | None
+    ca: str | None = None
 
 
 @dataclass(frozen=True)
@@ -109,11 +108,15 @@ class DnsLimits:
 
 @dataclass(frozen=True)
 class Dns:
-    """DNS settings: providers by name, which provider serves which zone, TTL in seconds."""
+    """DNS settings: providers by name, which provider serves which zone, TTL in seconds.
+
+    ``resolvers`` are the addresses the controller asks when it looks names up; empty means the system's own.
+    """
 
     providers: tuple[Rfc2136, ...]
-    zones: tuple[tuple[str, str], ...]
+    zones: tuple[tuple[str, str], ...] = ()
     ttl: int = 300
+    resolvers: tuple[str, ...] = ()
     limits: DnsLimits = field(default_factory=DnsLimits)
     prune: bool = False
 
@@ -146,7 +149,7 @@ class Dmarc:
     """DMARC policy of a domain (RFC 9989)."""
 
     policy: str = "none"
-    subdomain_policy: Optional[str] = None
+    subdomain_policy: str | None = None
     rua: tuple[str, ...] = ()
     alignment: str = "relaxed"
 
@@ -207,7 +210,7 @@ class Model:
     dns: Dns
     domains: tuple[Domain, ...]
     credentials: tuple[Credential, ...]
-    probe: Optional[Probe] = None
+    probe: Probe | None = None
 
     def domain(self, name: str) -> Domain:
         """Return the domain called ``name``; raises :class:`KeyError`."""

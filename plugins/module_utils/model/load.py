@@ -1,0 +1,126 @@
+# Copyright: the Postseal maintainers
+# GNU General Public License v3.0 or later (see LICENSE)
+"""From the variables of an inventory to a :class:`~.types.Model`, or to a list of everything that is wrong."""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from difflib import get_close_matches
+from typing import Any
+
+from . import rules, values
+from .problems import Collector, Invalid, InventoryError, Section
+from .senders import read_credentials, read_domains, read_probe
+from .services import read_dns, read_submission, read_tls
+from .types import MailHost, Model
+
+VARIABLES = (
+    "postseal_environment",
+    "postseal_submission",
+    "postseal_tls",
+    "postseal_dns",
+    "postseal_domains",
+    "postseal_credentials",
+    "postseal_probe",
+)
+HOST_VARIABLES = ("postseal_addresses",)
+GROUP = "postseal_submission"
+
+
+@dataclass(frozen=True)
+class HostVariables:
+    """What the inventory says of one mail host: where Ansible reaches it, the ``postseal_*`` variables it sees."""
+
+    ansible_host: str | None = None
+    addresses: Any = None
+
+
+@dataclass(frozen=True)
+class Inventory:
+    """The raw input: the inventory folder's name, ``postseal_*`` variables, mail hosts by name in inventory order."""
+
+    folder: str
+    variables: Mapping[str, Any]
+    hosts: Mapping[str, HostVariables] = field(default_factory=dict)
+
+
+def load(inventory: Inventory) -> Model:
+    """Return the model of ``inventory``; raises :class:`InventoryError` with every problem found, not the first."""
+    collector = Collector()
+    _unknown_variables(inventory.variables, collector)
+    variables = Section(
+        {key: value for key, value in inventory.variables.items() if key in VARIABLES},
+        "",
+        collector,
+        VARIABLES,
+    )
+    hosts = _hosts(inventory.hosts, collector)
+    environment = variables.get("postseal_environment", values.label, "")
+    if not environment and not variables.has("postseal_environment"):
+        environment = (
+            collector.parse(
+                "postseal_environment (default: the inventory folder's name)", inventory.folder, values.label
+            )
+            or ""
+        )
+    submission = read_submission(variables)
+    tls = read_tls(variables)
+    dns = read_dns(variables)
+    domains = read_domains(variables)
+    credentials = read_credentials(variables)
+    probe = read_probe(variables)
+    if dns is None or tls is None:
+        raise InventoryError(collector.problems)
+    model = Model(environment, hosts, submission, tls, dns, domains, credentials, probe)
+    rules.check(model, collector)
+    if collector.problems:
+        raise InventoryError(collector.problems)
+    return model
+
+
+def _unknown_variables(variables: Mapping[str, Any], collector: Collector) -> None:
+    for name in variables:
+        if name.startswith("postseal_") and name not in VARIABLES + HOST_VARIABLES:
+            near = get_close_matches(name, VARIABLES + HOST_VARIABLES, n=1, cutoff=0.6)
+            known = f"did you mean {near[0]}?" if near else f"the variables are {', '.join(VARIABLES)}"
+            collector.add(name, f"is not a variable that is known here; {known}")
+
+
+def _hosts(hosts: Mapping[str, HostVariables], collector: Collector) -> tuple[MailHost, ...]:
+    if not hosts:
+        collector.add(f"group {GROUP}", f"has no hosts; name at least one mail host in hosts.yml below {GROUP}.hosts")
+    return tuple(host for name, said in hosts.items() if (host := _host(name, said, collector)) is not None)
+
+
+def _host(name: str, said: HostVariables, collector: Collector) -> MailHost | None:
+    where = f"{GROUP}.hosts.{name}"
+    canonical = collector.parse(where, name, values.domain_name)
+    addresses = _addresses(where, said, collector)
+    if canonical is None or not addresses:
+        return None
+    parsed = [ipaddress.ip_address(address) for address in addresses]
+    return MailHost(
+        name=canonical,
+        ipv4=tuple(str(address) for address in parsed if address.version == 4),  # noqa: PLR2004
+        ipv6=tuple(str(address) for address in parsed if address.version == 6),  # noqa: PLR2004
+    )
+
+
+def _addresses(where: str, said: HostVariables, collector: Collector) -> Sequence[str]:
+    if said.addresses is not None:
+        section = Section({"postseal_addresses": said.addresses}, where, collector, HOST_VARIABLES)
+        listed = section.each("postseal_addresses", values.address)
+        if not said.addresses:
+            collector.add(section.at("postseal_addresses"), "must list the addresses this host sends from")
+        return listed
+    try:
+        return (values.address(said.ansible_host),)
+    except Invalid:
+        collector.add(
+            where,
+            "says nowhere which addresses it sends from; make ansible_host an address or list them in postseal_addresses",
+            said.ansible_host,
+        )
+        return ()

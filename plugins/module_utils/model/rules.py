@@ -1,0 +1,68 @@
+# Copyright: the Postseal maintainers
+# GNU General Public License v3.0 or later (see LICENSE)
+"""Rules between values that are each valid alone: duplicates, references, combinations that cannot work."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from .problems import Collector
+from .types import Model
+
+
+def check(model: Model, collector: Collector) -> None:
+    """Note every rule that ``model`` breaks."""
+    _unique("postseal_domains", "name", (domain.name for domain in model.domains), collector)
+    _unique("postseal_credentials", "name", (credential.login for credential in model.credentials), collector)
+    _unique("group postseal_submission", "address", _addresses(model), collector)
+    _senders(model, collector)
+    _names(model, collector)
+    _probe(model, collector)
+
+
+def zone_provider(model: Model, name: str) -> str | None:
+    """Return the provider that serves ``name``: the longest listed zone wins; a single provider without zones has all."""
+    if not model.dns.zones:
+        return model.dns.providers[0].name if len(model.dns.providers) == 1 else None
+    matches = [(zone, provider) for zone, provider in model.dns.zones if name == zone or name.endswith("." + zone)]
+    return max(matches, key=lambda match: len(match[0]))[1] if matches else None
+
+
+def _addresses(model: Model) -> Iterable[str]:
+    return (address for host in model.hosts for address in host.addresses)
+
+
+def _unique(where: str, what: str, found: Iterable[str], collector: Collector) -> None:
+    seen: set[str] = set()
+    for value in found:
+        if value in seen:
+            collector.add(where, f"has the {what} twice; remove one", value)
+        seen.add(value)
+
+
+def _senders(model: Model, collector: Collector) -> None:
+    domains = {domain.name for domain in model.domains}
+    for index, credential in enumerate(model.credentials):
+        path = f"postseal_credentials[{index}]"
+        if credential.domain not in domains:
+            collector.add(f"{path}.domain", "is not one of postseal_domains; add it there", credential.domain)
+        for position, sender in enumerate(credential.senders):
+            domain = sender.rpartition("@")[2]
+            if domain not in domains and domain != credential.domain:
+                fix = f"is outside postseal_domains, so nothing could sign it; add {domain} there"
+                collector.add(f"{path}.senders[{position}]", fix, sender)
+
+
+def _names(model: Model, collector: Collector) -> None:
+    if len(model.dns.providers) > 1 and not model.dns.zones:
+        names = ", ".join(provider.name for provider in model.dns.providers)
+        collector.add("postseal_dns.zones", f"is missing; with several providers ({names}) say which zone is where")
+        return
+    for domain in model.domains:
+        if zone_provider(model, domain.name) is None:
+            collector.add("postseal_dns.zones", f"covers no zone of {domain.name}; add the zone and its provider")
+
+
+def _probe(model: Model, collector: Collector) -> None:
+    if model.probe and model.probe.credential not in {credential.name for credential in model.credentials}:
+        collector.add("postseal_probe.credential", "is not one of postseal_credentials", model.probe.credential)

@@ -1,0 +1,24 @@
+# Copyright: the Postseal maintainers
+# GNU General Public License v3.0 or later (see LICENSE)
+"""Say in a few lines what an environment is, for a person who is about to change it."""
+
+from __future__ import annotations
+
+from .types import Model
+
+
+def summary(model: Model) -> list[str]:
+    """Return one line per part of ``model``; no secret is in them."""
+    names = sorted({name for host in model.hosts for name in model.service_names(host)})
+    return [
+        f"environment {model.environment}",
+        *(f"mail host {host.name} sends from {', '.join(host.addresses)}" for host in model.hosts),
+        f"applications connect to {', '.join(names)} on {', '.join(map(str, model.submission.ports.all))}",
+        f"certificates from {model.tls.directory}",
+        *(f"DNS provider {provider.name}: {provider.server} port {provider.port}" for provider in model.dns.providers),
+        *(
+            f"domain {domain.name}: DKIM {' and '.join(domain.dkim.algorithms)}, DMARC p={domain.dmarc.policy}"
+            for domain in model.domains
+        ),
+        *(f"credential {item.login} may send as {', '.join(item.senders)}" for item in model.credentials),
+    ]

@@ -1,0 +1,191 @@
+# Copyright: the Postseal maintainers
+# GNU General Public License v3.0 or later (see LICENSE)
+"""Parsers of single values. Each takes what YAML gave and returns the canonical form, or raises :class:`Invalid`."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import ipaddress
+import re
+from collections.abc import Callable, Sequence
+from typing import Any
+from urllib.parse import urlsplit
+
+import idna
+
+from .problems import Invalid
+from .types import Secret
+
+_LOCAL_PART = re.compile(r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+(\.[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+)*")
+_SHA512_CRYPT = re.compile(r"\{SHA512-CRYPT\}\$6\$(rounds=[1-9][0-9]{3,8}\$)?[./0-9A-Za-z]{1,16}\$[./0-9A-Za-z]{86}")
+_SIZE = re.compile(r"([1-9][0-9]*)([KMG]?)", re.IGNORECASE)
+_SIZE_UNITS = {"": 1, "K": 1024, "M": 1024**2, "G": 1024**3}
+_MAX_NAME = 253
+_MAX_LOCAL = 64
+_MAX_PORT = 65535
+
+
+def text(value: Any) -> str:
+    """Return non-empty text without surrounding blanks or control characters."""
+    if not isinstance(value, str):
+        raise Invalid(f"must be text, not {_kind(value)}; put it into quotes")
+    if not value.strip() or not value.isprintable():
+        raise Invalid("must be non-empty text on one line")
+    return str(value).strip()
+
+
+def label(value: Any) -> str:
+    """Return a short lower-case name of letters, digits and inner hyphens (an environment, a credential)."""
+    name = text(value).lower()
+    if not re.fullmatch(r"[a-z0-9]([a-z0-9._-]{0,38}[a-z0-9])?", name):
+        raise Invalid(
+            "must be at most 40 letters, digits, dots, hyphens or underscores, and begin and end with a letter or digit"
+        )
+    return name
+
+
+def domain_name(value: Any) -> str:
+    """Return a DNS host name of two or more labels as lower-case A-labels without trailing dot (RFC 1123, RFC 5891)."""
+    name = text(value).rstrip(".")
+    try:
+        ipaddress.ip_address(name)
+    except ValueError:
+        pass
+    else:
+        raise Invalid("must be a domain name, not an address")
+    try:
+        encoded = idna.encode(name, uts46=True, std3_rules=True).decode("ascii").lower()
+    except (idna.IDNAError, UnicodeError) as error:
+        raise Invalid(f"is not a valid domain name ({error})") from error
+    if "." not in encoded or len(encoded) > _MAX_NAME:
+        raise Invalid("must be a full domain name, like mail.example.com")
+    return encoded
+
+
+def mail_address(value: Any) -> str:
+    """Return ``local@domain`` with the domain canonical (RFC 5321 4.1.2, dot-string local parts only)."""
+    local, at, domain = text(value).rpartition("@")
+    if not at or len(local) > _MAX_LOCAL or not _LOCAL_PART.fullmatch(local):
+        raise Invalid("must be a mail address, like shop@example.com")
+    return f"{local.lower()}@{domain_name(domain)}"
+
+
+def mail_uri(value: Any) -> str:
+    """Return a ``mailto:`` URI with a canonical address (RFC 6068); a bare address is accepted."""
+    return "mailto:" + mail_address(text(value).removeprefix("mailto:"))
+
+
+def sender(value: Any) -> str:
+    """Return an address, or ``@domain`` for every address of that domain."""
+    written = text(value)
+    return "@" + domain_name(written[1:]) if written.startswith("@") else mail_address(written)
+
+
+def address(value: Any) -> str:
+    """Return a canonical IPv4 or IPv6 address without zone index."""
+    try:
+        parsed = ipaddress.ip_address(text(value))
+    except ValueError as error:
+        raise Invalid("must be an IPv4 or IPv6 address") from error
+    if getattr(parsed, "scope_id", None) or parsed.is_unspecified or parsed.is_multicast:
+        raise Invalid("must be an address that a host can have")
+    return str(parsed)
+
+
+def network(value: Any) -> str:
+    """Return a canonical network, ``203.0.113.0/24`` or ``2001:db8::/48``; an address stands for itself."""
+    try:
+        return str(ipaddress.ip_network(text(value), strict=True))
+    except ValueError as error:
+        raise Invalid(f"must be a network like 203.0.113.0/24 or 2001:db8::/48 ({error})") from error
+
+
+def integer(lowest: int, highest: int) -> Callable[[Any], int]:
+    """Return a parser of whole numbers between ``lowest`` and ``highest``."""
+
+    def parse(value: Any) -> int:
+        if isinstance(value, bool) or not isinstance(value, int) or not lowest <= value <= highest:
+            raise Invalid(f"must be a whole number from {lowest} to {highest}, without quotes")
+        return int(value)
+
+    return parse
+
+
+port = integer(1, _MAX_PORT)
+
+
+def boolean(value: Any) -> bool:
+    """Return ``true`` or ``false`` as YAML writes them, unquoted."""
+    if not isinstance(value, bool):
+        raise Invalid("must be true or false, without quotes")
+    return value
+
+
+def choice(allowed: Sequence[str]) -> Callable[[Any], str]:
+    """Return a parser that accepts one of ``allowed``."""
+
+    def parse(value: Any) -> str:
+        chosen = text(value).lower()
+        if chosen not in allowed:
+            raise Invalid(f"must be one of {', '.join(allowed)}")
+        return chosen
+
+    return parse
+
+
+def size(value: Any) -> int:
+    """Return a size in bytes from ``25M``, ``512K`` or a plain number of bytes (units of 1024)."""
+    if isinstance(value, int) and not isinstance(value, bool) and value > 0:
+        return int(value)
+    match = _SIZE.fullmatch(text(value))
+    if not match:
+        raise Invalid("must be a size like 25M, 512K or a number of bytes")
+    return int(match[1]) * _SIZE_UNITS[match[2].upper()]
+
+
+def https_url(value: Any) -> str:
+    """Return an https URL with a host."""
+    url = text(value)
+    parts = urlsplit(url)
+    if parts.scheme != "https" or not parts.hostname:
+        raise Invalid("must be an https:// URL")
+    return url
+
+
+def path(value: Any) -> str:
+    """Return a file path on the controller as written."""
+    return text(value)
+
+
+def secret(value: Any) -> Secret:
+    """Return a non-empty secret."""
+    return Secret(text(value))
+
+
+def base64_secret(value: Any) -> Secret:
+    """Return a secret that is base64 text, as TSIG keys are written."""
+    written = text(value)
+    try:
+        raw = base64.b64decode(written, validate=True)
+    except (binascii.Error, ValueError) as error:
+        raise Invalid("must be base64, as keymgr or tsig-keygen print it") from error
+    if not raw:
+        raise Invalid("must not be empty")
+    return Secret(written)
+
+
+def password_hash(value: Any) -> Secret:
+    """Return a ``{SHA512-CRYPT}`` hash in Dovecot's notation."""
+    written = text(value)
+    if not _SHA512_CRYPT.fullmatch(written):
+        raise Invalid('must be "{SHA512-CRYPT}$6$<salt>$<hash>"; make one with: openssl passwd -6')
+    return Secret(written)
+
+
+def _kind(value: object) -> str:
+    names = {bool: "a boolean", int: "a number", float: "a number", list: "a list", dict: "a mapping"}
+    return next(
+        (name for kind, name in names.items() if isinstance(value, kind)),
+        "nothing" if value is None else "that",
+    )

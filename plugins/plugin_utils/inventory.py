@@ -1,0 +1,90 @@
+# Copyright: the Postseal maintainers
+# GNU General Public License v3.0 or later (see LICENSE)
+"""Hand the variables of a running play to the model: the only place where Ansible's variables are read."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from ansible.errors import AnsibleActionFail, AnsibleError
+
+from ..module_utils.model.load import GROUP, VARIABLES, HostVariables, Inventory, load
+from ..module_utils.model.problems import Collector, InventoryError, Problem
+from ..module_utils.model.types import Model
+
+# Facts that actions leave behind; they are not an operator's variables.
+FACTS = ("postseal_keys",)
+
+
+def load_model(task_vars: Mapping[str, Any], templar: Any) -> Model:
+    """Return the model of the inventory that ``task_vars`` come from.
+
+    Raises :class:`AnsibleActionFail` whose message lists every problem, one a line.
+    """
+    try:
+        return load(read_inventory(task_vars, templar))
+    except InventoryError as error:
+        raise AnsibleActionFail(
+            describe(error.problems), result={"problems": [str(p) for p in error.problems]}
+        ) from None
+
+
+def describe(problems: Iterable[Problem]) -> str:
+    """Return the text an operator sees: a count, then one problem a line."""
+    listed = list(problems)
+    count = "one problem" if len(listed) == 1 else f"{len(listed)} problems"
+    return "\n  ".join([f"the inventory has {count}:", *map(str, listed)])
+
+
+def read_inventory(task_vars: Mapping[str, Any], templar: Any) -> Inventory:
+    """Collect the raw input of the model.
+
+    Variables are those the first mail host sees, so ``group_vars`` of ``all`` and of the mail hosts both count.
+    Raises :class:`InventoryError` for variables whose templates cannot be evaluated.
+    """
+    names = list(task_vars.get("groups", {}).get(GROUP, ()))
+    hostvars = task_vars.get("hostvars", {})
+    collector = Collector()
+    source = hostvars[names[0]] if names else task_vars
+    variables = {
+        name: _value(source, name, templar, collector)
+        for name in source
+        if name.startswith("postseal_") and name not in FACTS and name != "postseal_addresses"
+    }
+    hosts = {
+        name: HostVariables(
+            ansible_host=_value(hostvars[name], "ansible_host", templar, collector),
+            addresses=_value(hostvars[name], "postseal_addresses", templar, collector),
+        )
+        for name in names
+    }
+    if collector.problems:
+        raise InventoryError(collector.problems)
+    folder = Path(str(task_vars.get("inventory_dir") or source.get("inventory_dir") or "")).name
+    return Inventory(folder, variables, hosts)
+
+
+def _value(source: Mapping[str, Any], name: str, templar: Any, collector: Collector) -> Any:
+    if name not in source:
+        return None
+    try:
+        return _plain(templar.template(source[name]))
+    except AnsibleError as error:
+        collector.add(name, f"cannot be evaluated: {error}")
+        return None
+
+
+def _plain(value: Any) -> Any:
+    """Return ``value`` without Ansible's own types, so that the model holds nothing but Python's."""
+    if isinstance(value, Mapping):
+        return {_plain(key): _plain(element) for key, element in value.items()}
+    if isinstance(value, str):
+        return str(value)
+    if isinstance(value, (list, tuple)):
+        return [_plain(element) for element in value]
+    return value
+
+
+__all__ = ["VARIABLES", "describe", "load_model", "read_inventory"]
