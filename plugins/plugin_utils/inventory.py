@@ -26,9 +26,7 @@ def load_model(task_vars: Mapping[str, Any], templar: Any) -> Model:
     try:
         return load(read_inventory(task_vars, templar))
     except InventoryError as error:
-        raise AnsibleActionFail(
-            describe(error.problems), result={"problems": [str(p) for p in error.problems]}
-        ) from None
+        raise AnsibleActionFail(describe(error.problems)) from None
 
 
 def describe(problems: Iterable[Problem]) -> str:

@@ -120,7 +120,7 @@ def _addresses(where: str, said: HostVariables, collector: Collector) -> Sequenc
     except Invalid:
         collector.add(
             where,
-            "says nowhere which addresses it sends from; make ansible_host an address or list them in postseal_addresses",
+            "has no address it sends from; make ansible_host an address or list them in postseal_addresses",
             said.ansible_host,
         )
         return ()

@@ -21,7 +21,7 @@ def check(model: Model, collector: Collector) -> None:
 
 
 def zone_provider(model: Model, name: str) -> str | None:
-    """Return the provider that serves ``name``: the longest listed zone wins; a single provider without zones has all."""
+    """Return the provider of ``name``: the longest listed zone wins; a single provider without zones has all."""
     if not model.dns.zones:
         return model.dns.providers[0].name if len(model.dns.providers) == 1 else None
     matches = [(zone, provider) for zone, provider in model.dns.zones if name == zone or name.endswith("." + zone)]

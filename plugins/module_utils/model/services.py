@@ -10,7 +10,7 @@ from . import values
 from .problems import Collector, Invalid, Section
 from .types import Dns, DnsLimits, Limits, Ports, Rfc2136, Submission, Tls, Tsig
 
-# RFC 8555 directories of the Let's Encrypt service, from letsencrypt.org/docs/acme-protocol-updates and staging-environment.
+# RFC 8555 directories of Let's Encrypt, from its documentation (docs/acme-protocol-updates, docs/staging-environment).
 ISSUERS = {
     "letsencrypt": "https://acme-v02.api.letsencrypt.org/directory",
     "letsencrypt-staging": "https://acme-staging-v02.api.letsencrypt.org/directory",
