@@ -57,11 +57,11 @@ def load(inventory: Inventory) -> Model:
         VARIABLES,
     )
     hosts = _hosts(inventory.hosts, collector)
-    environment = variables.get("postseal_environment", values.label, "")
+    environment = variables.get("postseal_environment", values.environment, "")
     if not environment and not variables.has("postseal_environment"):
         environment = (
             collector.parse(
-                "postseal_environment (default: the inventory folder's name)", inventory.folder, values.label
+                "postseal_environment (default: the inventory folder's name)", inventory.folder, values.environment
             )
             or ""
         )

@@ -14,7 +14,7 @@ T = TypeVar("T")
 _SHOWN = 60
 
 
-class Invalid(Exception):  # noqa: N818  # it marks a value, not a failure of the program
+class Invalid(Exception):  # it marks a value, not a failure of the program
     """A value is not what it should be; the text says what it should be and how to write it."""
 
 

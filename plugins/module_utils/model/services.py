@@ -120,7 +120,7 @@ def _zones(said: Section, providers: set[str]) -> tuple[tuple[str, str], ...]:
     zones: dict[str, str] = {}
     for written, provider in section.values.items():
         zone = said.collector.parse(section.at(written), written, values.domain_name)
-        if provider not in providers:
+        if not isinstance(provider, str) or provider not in providers:
             fix = f"must name a provider of {said.at('providers')}: {', '.join(sorted(providers))}"
             said.collector.add(section.at(written), fix, provider)
         elif zone is not None:

@@ -35,8 +35,16 @@ def text(value: Any) -> str:
     return str(value).strip()
 
 
+def environment(value: Any) -> str:
+    """Return the name of an environment: one DNS label (RFC 1035 2.3.1), since it begins DKIM selectors."""
+    name = text(value).lower()
+    if not re.fullmatch(r"[a-z0-9]([a-z0-9-]{0,28}[a-z0-9])?", name):
+        raise Invalid("must be at most 30 letters, digits and inner hyphens; set postseal_environment")
+    return name
+
+
 def label(value: Any) -> str:
-    """Return a short lower-case name of letters, digits and inner hyphens (an environment, a credential)."""
+    """Return a short lower-case name of letters, digits and inner hyphens (a credential)."""
     name = text(value).lower()
     if not re.fullmatch(r"[a-z0-9]([a-z0-9._-]{0,38}[a-z0-9])?", name):
         raise Invalid(

@@ -1,0 +1,190 @@
+# Copyright: the Postseal maintainers
+# GNU General Public License v3.0 or later (see LICENSE)
+"""Private keys on the host where they are used: make, read, hand over. Standard library and openssl(1), Python 3.9."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import grp
+import hashlib
+import os
+import re
+import subprocess
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from .errors import HostError
+
+ROOT = Path("/etc/postseal")
+SIGNER_GROUP = "_rspamd"
+DIRECTORY_MODE, DKIM_DIRECTORY_MODE, DKIM_MODE, TLS_MODE = 0o755, 0o750, 0o640, 0o600
+RSA_BITS = {"rsa2048": "2048", "rsa3072": "3072", "rsa4096": "4096"}
+ED25519_SEED, ED25519_PAIR = 32, 64
+# PKCS#8 prefix of an Ed25519 private key: RFC 8410 7, followed by the 32 bytes of the seed.
+ED25519_PKCS8 = bytes.fromhex("302e020100300506032b657004220420")
+FILE_NAME = re.compile(r"(?P<selector>[a-z0-9]([a-z0-9-]*[a-z0-9])?)\.(?P<algorithm>rsa[234]\d{3}|ed25519)\.key")
+NAME = re.compile(r"[a-z0-9_]([a-z0-9._-]*[a-z0-9])?")
+
+
+def read(arguments: dict[str, Any]) -> dict[str, Any]:
+    """Return the public halves of all keys here: ``{"dkim": [...], "tls": [...], "misplaced": [paths]}``.
+
+    ``misplaced`` are files whose owner, group or mode is not what it should be. Nothing is changed. Raises
+    :class:`HostError` naming the file if a key cannot be read.
+    """
+    dkim = [
+        {**_parts(path), "public": _dkim_public(path, _parts(path)["algorithm"])}
+        for path in sorted((ROOT / "dkim").glob("*/*.key"))
+    ]
+    tls = [
+        {"name": path.name[: -len(".key")], "spki_sha256": hashlib.sha256(_spki(path.read_bytes(), path)).hexdigest()}
+        for path in sorted((ROOT / "tls").glob("*.key"))
+    ]
+    wrong = [str(path) for path in sorted((ROOT / "dkim").glob("*/*.key")) if not _is(path, _signer(), DKIM_MODE)]
+    wrong += [str(path) for path in sorted((ROOT / "tls").glob("*.key")) if not _is(path, 0, TLS_MODE)]
+    return {"dkim": dkim, "tls": tls, "misplaced": wrong}
+
+
+def create(arguments: dict[str, Any]) -> dict[str, Any]:
+    """Make the keys that are not there yet, repair owners and modes, and return what :func:`read` returns.
+
+    ``{"dkim": [{"domain", "selector", "algorithm"}], "tls": [names]}``. A key that exists is never overwritten.
+    """
+    for key in arguments.get("dkim", []):
+        path = _dkim_path(key)
+        if not path.exists():
+            _write_once(path, _new_dkim(key["algorithm"]), _signer(), DKIM_MODE, DKIM_DIRECTORY_MODE)
+    for name in arguments.get("tls", []):
+        path = ROOT / "tls" / f"{_safe(name)}.key"
+        if not path.exists():
+            # ECDSA P-256: the leaf key every client of RFC 8446 9.1 must accept, and small in a handshake.
+            pem = _openssl(["genpkey", "-algorithm", "EC", "-pkeyopt", "ec_paramgen_curve:P-256"])
+            _write_once(path, pem, 0, TLS_MODE, 0o700)
+    for wrong in read({})["misplaced"]:
+        path = Path(wrong)
+        signer = path.parent.parent.name == "dkim"
+        os.chown(path, 0, _signer() if signer else 0)
+        path.chmod(DKIM_MODE if signer else TLS_MODE)
+    return read({})
+
+
+def export(arguments: dict[str, Any]) -> dict[str, Any]:
+    """Return ``{"private": [{"domain", "selector", "algorithm", "private": base64}]}`` for the keys in ``dkim``."""
+    private = []
+    for key in arguments["dkim"]:
+        content = base64.b64encode(_dkim_path(key).read_bytes()).decode()
+        private.append({**{part: key[part] for part in ("domain", "selector", "algorithm")}, "private": content})
+    return {"private": private}
+
+
+def receive(arguments: dict[str, Any]) -> dict[str, Any]:
+    """Install the keys that :func:`export` returned on another host, and return what :func:`read` returns."""
+    for key in arguments["private"]:
+        path = _dkim_path(key)
+        if not path.exists():
+            content = base64.b64decode(key["private"])
+            _write_once(path, content, _signer(), DKIM_MODE, DKIM_DIRECTORY_MODE)
+    return read({})
+
+
+def _parts(path: Path) -> dict[str, str]:
+    match = FILE_NAME.fullmatch(path.name)
+    if not match:
+        raise HostError(f"{path} is not named <selector>.<algorithm>.key; rename it or move it away")
+    return {"domain": path.parent.name, "selector": match["selector"], "algorithm": match["algorithm"]}
+
+
+def _dkim_path(key: dict[str, str]) -> Path:
+    path = ROOT / "dkim" / _safe(key["domain"]) / f"{key['selector']}.{key['algorithm']}.key"
+    _parts(path)
+    return path
+
+
+def _safe(name: str) -> str:
+    if not NAME.fullmatch(name) or ".." in name:
+        raise HostError(f"{name!r} cannot be a file name")
+    return name
+
+
+def _signer() -> int:
+    try:
+        return grp.getgrnam(SIGNER_GROUP).gr_gid
+    except KeyError:
+        raise HostError(
+            f"group {SIGNER_GROUP} is missing on this host: the package rspamd is not installed; run playbooks/keys.yml"
+        ) from None
+
+
+def _is(path: Path, group: int, mode: int) -> bool:
+    status = path.stat()
+    return (status.st_uid, status.st_gid, status.st_mode & 0o7777) == (0, group, mode)
+
+
+def _openssl(arguments: list[str], data: bytes = b"") -> bytes:
+    answer = subprocess.run(["openssl", *arguments], input=data, capture_output=True, check=False)
+    if answer.returncode != 0:
+        raise HostError(f"openssl {arguments[0]} failed: {answer.stderr.decode(errors='replace').strip()[-200:]}")
+    return answer.stdout
+
+
+def _new_dkim(algorithm: str) -> bytes:
+    if algorithm in RSA_BITS:
+        return _openssl(["genpkey", "-algorithm", "RSA", "-pkeyopt", f"rsa_keygen_bits:{RSA_BITS[algorithm]}"])
+    if algorithm != "ed25519":
+        raise HostError(f"{algorithm!r} is not a DKIM key algorithm")
+    # rspamd reads Ed25519 keys only as base64 of seed and public key, never as PEM.
+    pkcs8 = _openssl(["genpkey", "-algorithm", "ED25519", "-outform", "DER"])
+    seed = pkcs8[-ED25519_SEED:]
+    return base64.b64encode(seed + _ed25519_public(seed)) + b"\n"
+
+
+def _ed25519_public(seed: bytes) -> bytes:
+    return _openssl(["pkey", "-inform", "DER", "-pubout", "-outform", "DER"], ED25519_PKCS8 + seed)[-ED25519_SEED:]
+
+
+def _spki(pem: bytes, path: Path) -> bytes:
+    try:
+        return _openssl(["pkey", "-pubout", "-outform", "DER"], pem)
+    except HostError as error:
+        raise HostError(f"{path} does not hold a private key; restore it from your backup ({error})") from None
+
+
+def _dkim_public(path: Path, algorithm: str) -> str:
+    content = path.read_bytes()
+    if algorithm in RSA_BITS:
+        return base64.b64encode(_spki(content, path)).decode()
+    try:
+        raw = base64.b64decode(content.strip(), validate=True)
+    except (binascii.Error, ValueError):
+        raw = b""
+    if len(raw) not in (ED25519_SEED, ED25519_PAIR):
+        raise HostError(f"{path} does not hold an Ed25519 key in rspamd's form; restore it from your backup")
+    public = _ed25519_public(raw[:ED25519_SEED])
+    if raw[ED25519_SEED:] not in (b"", public):
+        raise HostError(f"{path} holds two halves that do not belong together; restore it from your backup")
+    return base64.b64encode(public).decode()
+
+
+def _write_once(path: Path, content: bytes, group: int, mode: int, directory_mode: int) -> None:
+    """Write a new file that appears whole or not at all, and never in place of another."""
+    ROOT.mkdir(mode=DIRECTORY_MODE, exist_ok=True)
+    for directory in reversed([parent for parent in path.parents if ROOT in parent.parents]):
+        if not directory.exists():
+            directory.mkdir(mode=directory_mode)
+            directory.chmod(directory_mode)
+            os.chown(directory, 0, group)
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=".new-")
+    try:
+        with os.fdopen(handle, "wb") as stream:
+            os.fchmod(stream.fileno(), mode)
+            os.fchown(stream.fileno(), 0, group)
+            stream.write(content)
+            stream.flush()
+            os.fsync(stream.fileno())
+        os.link(temporary, path)
+    except FileExistsError:
+        pass  # somebody else made it meanwhile: theirs stays
+    finally:
+        os.unlink(temporary)
