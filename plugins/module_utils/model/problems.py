@@ -38,6 +38,12 @@ class InventoryError(Exception):
         super().__init__("\n".join(str(problem) for problem in self.problems))
 
 
+def nearest(written: str, known: Sequence[str]) -> str:
+    """Return ``did you mean X?`` for the one of ``known`` that ``written`` is nearest to, else an empty string."""
+    near = get_close_matches(written, known, n=1)
+    return f"did you mean {near[0]}?" if near else ""
+
+
 def printable(value: object) -> str:
     """Return a short one-line form of ``value`` for a message."""
     text = repr(value) if not isinstance(value, str) else repr(str(value))
@@ -81,8 +87,7 @@ class Section:
         self.values = value
         for key in value:
             if key not in keys:
-                near = get_close_matches(str(key), keys, n=1)
-                hint = f"did you mean {near[0]}?" if near else f"the keys here are {', '.join(keys)}"
+                hint = nearest(str(key), keys) or f"the keys here are {', '.join(keys)}"
                 collector.add(self.at(str(key)), f"is not a key that is known here; {hint}")
 
     def at(self, key: str) -> str:

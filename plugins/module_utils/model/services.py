@@ -7,7 +7,7 @@ from __future__ import annotations
 from typing import Any
 
 from . import values
-from .problems import Collector, Invalid, Section
+from .problems import Collector, Invalid, Section, nearest
 from .types import Dns, DnsLimits, Limits, Ports, Rfc2136, Submission, Tls, Tsig
 
 # RFC 8555 directories of Let's Encrypt, from its documentation (docs/acme-protocol-updates, docs/staging-environment).
@@ -135,4 +135,6 @@ def _issuer(value: Any) -> str:
     try:
         return values.https_url(written)
     except Invalid as error:
-        raise Invalid(f"must be {', '.join(ISSUERS)} or the https:// URL of an ACME directory") from error
+        hint = nearest(written, tuple(ISSUERS))
+        fix = f"must be {', '.join(ISSUERS)} or the https:// URL of an ACME directory; {hint}".rstrip("; ")
+        raise Invalid(fix) from error

@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 
 import idna
 
-from .problems import Invalid
+from .problems import Invalid, nearest
 from .types import Secret
 
 _LOCAL_PART = re.compile(r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+(\.[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+)*")
@@ -136,7 +136,7 @@ def choice(allowed: Sequence[str]) -> Callable[[Any], str]:
     def parse(value: Any) -> str:
         chosen = text(value).lower()
         if chosen not in allowed:
-            raise Invalid(f"must be one of {', '.join(allowed)}")
+            raise Invalid(f"must be one of {', '.join(allowed)}; {nearest(chosen, allowed)}".rstrip("; "))
         return chosen
 
     return parse
