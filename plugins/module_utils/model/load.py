@@ -7,11 +7,10 @@ from __future__ import annotations
 import ipaddress
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from difflib import get_close_matches
 from typing import Any
 
 from . import rules, values
-from .problems import Collector, Invalid, InventoryError, Section
+from .problems import Collector, Invalid, InventoryError, Section, nearest
 from .senders import read_credentials, read_domains, read_probe
 from .services import read_dns, read_submission, read_tls
 from .types import MailHost, Model
@@ -83,9 +82,8 @@ def load(inventory: Inventory) -> Model:
 def _unknown_variables(variables: Mapping[str, Any], collector: Collector) -> None:
     for name in variables:
         if name.startswith("postseal_") and name not in VARIABLES + HOST_VARIABLES:
-            near = get_close_matches(name, VARIABLES + HOST_VARIABLES, n=1, cutoff=0.6)
-            known = f"did you mean {near[0]}?" if near else f"the variables are {', '.join(VARIABLES)}"
-            collector.add(name, f"is not a variable that is known here; {known}")
+            hint = nearest(name, VARIABLES + HOST_VARIABLES) or f"the variables are {', '.join(VARIABLES)}"
+            collector.add(name, f"is not a variable that is known here; {hint}")
 
 
 def _hosts(hosts: Mapping[str, HostVariables], collector: Collector) -> tuple[MailHost, ...]:
