@@ -1,0 +1,158 @@
+# Copyright: the Postseal maintainers
+# GNU General Public License v3.0 or later (see LICENSE)
+"""What each command of script/lab does."""
+
+from __future__ import annotations
+
+import argparse
+import fcntl
+import os
+import shlex
+import shutil
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+
+from . import config, credentials, health, hosts, network, tools, trees
+from .run import LabError, say, step
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Carry out a parsed command line; returns the exit code."""
+    if os.geteuid() != 0:
+        raise LabError("the lab boots hosts and changes the machine's network: run script/lab as root")
+    lab = config.load()
+    name = getattr(arguments, "host", "")
+    if name and name not in {host.name for host in lab.hosts}:
+        raise LabError(f"no host {name}; there are {', '.join(host.name for host in lab.hosts)}")
+    match arguments.command:
+        case "up":
+            return up(lab)
+        case "down":
+            return down(lab, cache=arguments.cache)
+        case "status":
+            return status(lab)
+        case "reset":
+            return reset(lab, lab.host(name))
+        case "cut":
+            return cut(lab.host(name))
+        case "logs":
+            host = lab.host(name)
+            sudo = [] if host.user == "root" else ["sudo"]
+            return ssh(host, [*sudo, "journalctl", "--no-pager", *map(shlex.quote, arguments.rest)])
+        case _:
+            return ssh(lab.host(name), arguments.rest)
+
+
+@contextmanager
+def locked() -> Iterator[None]:
+    """One command changes the lab at a time; a second one waits for the first."""
+    with config.LOCK.open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            say("waiting for another script/lab to end ...")
+            fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def up(lab: config.Lab) -> int:
+    """Bring the lab up. What is well stays as it is; what is missing, dead or out of date is made anew."""
+    with locked(), step("lab up"):
+        tools.ensure()
+        config.STATE.mkdir(parents=True, exist_ok=True)
+        found = trees.ensure(lab)
+        credentials.ensure(lab)
+        network.ensure(lab)
+        with ThreadPoolExecutor(max_workers=len(lab.hosts)) as pool:
+            list(pool.map(lambda host: bring_up(lab, host, found[host.name]), lab.hosts))
+        health.wait(lab)
+        health.write_bundle(lab)
+    return status(lab)
+
+
+def bring_up(lab: config.Lab, host: config.Host, tree: Path) -> None:
+    """Leave HOST alone if it is well, boot it again if it lost power, make it anew if that does not help."""
+    if hosts.is_current(lab, host, tree):
+        if hosts.is_running(host) and network.answers(host.address, 22, b"SSH-"):
+            return
+        try:
+            with step(f"booting {host.name} again"):
+                hosts.boot(lab, host)
+                hosts.wait_booted(host)
+                return
+        except LabError as error:
+            say(str(error))
+    with step(f"making {host.name}"):
+        hosts.create(lab, host, tree)
+        hosts.boot(lab, host)
+        hosts.wait_booted(host)
+
+
+def reset(lab: config.Lab, host: config.Host) -> int:
+    """Throw HOST away and make it anew; its SSH host key stays the same."""
+    with locked(), step(f"reset {host.name}"):
+        require_up()
+        hosts.create(lab, host, trees.tree_of(lab, host).path)
+        hosts.boot(lab, host)
+        hosts.wait_booted(host)
+        health.wait(lab)
+        health.write_bundle(lab)
+    return 0
+
+
+def cut(host: config.Host) -> int:
+    """Stop HOST the hard way."""
+    with locked():
+        hosts.kill(hosts.cgroup(host))
+        network.unplug(host)
+    say(f"{host.name} has no power; `script/lab up` boots it again")
+    return 0
+
+
+def require_up() -> None:
+    """LabError if there is no lab."""
+    if not config.CA_BUNDLE.exists():
+        raise LabError("the lab is not up: run `script/lab up`")
+
+
+def status(lab: config.Lab) -> int:
+    """Print hosts and services; 0 if all is well, else 1."""
+    if not config.HOSTS.is_dir():
+        print("The lab is down.")
+        return 1
+    for host in lab.hosts:
+        word = "running" if hosts.is_running(host) else "DOWN"
+        print(f"{host.name:10} {word:8} {host.release:9} {host.user}@{host.address}")
+    problems = 0
+    for service in health.services(lab):
+        problem = health.state(service)
+        problems += bool(problem)
+        print(f"  {service.host:10} {service.name:24} {service.where:32} {problem or 'ok'}")
+    return 1 if problems else 0
+
+
+def down(lab: config.Lab, *, cache: bool) -> int:
+    """Remove every process, cable, table, cgroup and file of the lab, whatever state it is in."""
+    with locked(), step("lab down"):
+        groups = hosts.cgroup_root()
+        if groups.is_dir():
+            for group in [path for path in groups.iterdir() if path.is_dir()]:
+                hosts.kill(group)
+            groups.rmdir()
+        for host in lab.hosts:
+            hosts.discard(host)
+        network.remove(lab)
+        hosts.release_cgroup_root()
+        if config.STATE.exists():
+            shutil.rmtree(config.STATE)
+        if cache and config.CACHE.exists():
+            shutil.rmtree(config.CACHE)
+    return 0
+
+
+def ssh(host: config.Host, rest: list[str]) -> int:
+    """Become ssh(1) on HOST; what follows the name is a command line for its shell, as with ssh."""
+    require_up()
+    os.execvp("ssh", ["ssh", "-F", str(config.SSH / "config"), host.name, *rest])  # noqa: S606

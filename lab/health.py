@@ -1,0 +1,146 @@
+# Copyright: the Postseal maintainers
+# GNU General Public License v3.0 or later (see LICENSE)
+"""Does the lab's internet work? Asked from outside, service by service."""
+
+from __future__ import annotations
+
+import secrets
+import socket
+import ssl
+import struct
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from . import config, credentials, zones
+from .network import answers
+from .run import LabError
+
+SOA, AD = 6, 0x20
+
+
+class NotWellError(Exception):
+    """A service does not answer as it should; the text says what it did."""
+
+
+@dataclass(frozen=True)
+class Service:
+    """A service of the lab and the check that raises NotWellError."""
+
+    host: str
+    name: str
+    where: str
+    check: Callable[[], None]
+
+
+def query(server: str, name: str, kind: int = SOA) -> tuple[int, int, int]:
+    """Ask SERVER over UDP (RFC 1035 4.1) with RD and AD set: response code, flags' low byte, number of answers."""
+    number = secrets.randbelow(65536)
+    labels = b"".join(bytes([len(label)]) + label.encode() for label in name.rstrip(".").split("."))
+    # RFC 6840 5.7: AD in a query asks for AD in the answer.
+    packet = struct.pack("!6H", number, 0x0120, 1, 0, 0, 0) + labels + b"\0" + struct.pack("!2H", kind, 1)
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as client:
+        client.settimeout(1)
+        try:
+            client.sendto(packet, (server, 53))
+            answer = client.recv(4096)
+        except OSError as error:
+            raise NotWellError(f"no answer for {name}: {error}") from error
+    got, flags, _questions, count = struct.unpack("!4H", answer[:8])
+    if got != number:
+        raise NotWellError("an answer to another question")
+    return flags & 15, flags & 255, count
+
+
+def authoritative(lab: config.Lab, server: str) -> None:
+    """SERVER answers the SOA of every zone."""
+    for zone in zones.every_zone(lab):
+        code, _flags, count = query(server, zone)
+        if code or not count:
+            raise NotWellError(f"{zone} has no SOA here (rcode {code})")
+
+
+def validating(lab: config.Lab) -> None:
+    """The resolver answers for every zone, and says that the answer is authentic."""
+    for zone in zones.every_zone(lab):
+        code, flags, count = query(lab.network.resolver, zone)
+        if code or not count:
+            raise NotWellError(f"{zone}: rcode {code}")
+        if not flags & AD:
+            raise NotWellError(f"{zone}: not validated")
+
+
+def fetch(url: str) -> bytes:
+    """What the ACME authority answers under URL, its certificate verified."""
+    context = ssl.create_default_context(cafile=str(config.PKI / "acme-ca.crt"))
+    try:
+        with urllib.request.urlopen(url, timeout=3, context=context) as answer:  # noqa: S310
+            return bytes(answer.read())
+    except (OSError, urllib.error.URLError) as error:
+        raise NotWellError(f"{url}: {error}") from error
+
+
+def directory(address: str) -> None:
+    """The ACME directory is there."""
+    if b"newOrder" not in fetch(f"https://{address}:14000/dir"):
+        raise NotWellError("no ACME directory")
+
+
+def greets(address: str, port: int, greeting: bytes) -> None:
+    """Something at ADDRESS and PORT begins as its protocol does."""
+    if not answers(address, port, greeting):
+        raise NotWellError(f"no greeting from {address} port {port}")
+
+
+def services(lab: config.Lab) -> tuple[Service, ...]:
+    """All services of the lab, SSH of each host first."""
+    at = {name.name: name.ipv4 for name in lab.names}
+    ns1, ns2, receiver = at["ns1.lab.test"], at["ns2.lab.test"], at["receiver.receiver.test"]
+    found = [
+        Service(host.name, "ssh", f"{host.address}:22", lambda host=host: greets(host.address, 22, b"SSH-"))  # type: ignore[misc]
+        for host in lab.hosts
+    ]
+    return (
+        *found,
+        Service("internet", "ns1.lab.test", f"{ns1}:53", lambda: authoritative(lab, ns1)),
+        Service("internet", "ns2.lab.test", f"{ns2}:53", lambda: authoritative(lab, ns2)),
+        Service("internet", "resolver.lab.test", f"{lab.network.resolver}:53", lambda: validating(lab)),
+        Service("internet", "acme.lab.test", "https://acme.lab.test:14000/dir", lambda: directory(ns1)),
+        Service("receiver", "receiver.receiver.test", f"{receiver}:25", lambda: greets(receiver, 25, b"220 ")),
+    )
+
+
+def state(service: Service) -> str:
+    """"" if SERVICE is well, else what is wrong."""
+    try:
+        service.check()
+    except NotWellError as error:
+        return str(error)
+    return ""
+
+
+def wait(lab: config.Lab, seconds: float = 30) -> None:
+    """Wait until every service is well; LabError names those that are not."""
+    deadline = time.monotonic() + seconds
+    pending = {service: "" for service in services(lab)}
+    while pending:
+        pending = {service: problem for service in pending if (problem := state(service))}
+        if pending and time.monotonic() > deadline:
+            lines = [f"{service.name} ({service.host}): {problem}" for service, problem in pending.items()]
+            raise LabError("\n  ".join(["these services do not answer as they should", *lines]))
+        if pending:
+            time.sleep(0.05)
+
+
+def write_bundle(lab: config.Lab) -> None:
+    """ca.pem: what a client of the lab's ACME authority has to trust, for its API and for what it issues.
+
+    Pebble makes a new issuing root at each start; the file is rewritten when that has happened.
+    """
+    address = lab.host("internet").address
+    root = fetch(f"https://{address}:15000/roots/0").decode()
+    text = (config.PKI / "acme-ca.crt").read_text() + root
+    if not config.CA_BUNDLE.exists() or config.CA_BUNDLE.read_text() != text:
+        credentials.write(config.CA_BUNDLE, text, 0o644)
