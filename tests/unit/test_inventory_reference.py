@@ -1,0 +1,44 @@
+# Copyright: the Postseal maintainers
+# GNU General Public License v3.0 or later (see LICENSE)
+"""docs/inventory.md is the only list of what users may write: its examples must load, and no key may be missing."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import yaml
+from ansible_collections.postseal.mail.plugins.module_utils.model import senders, services
+from ansible_collections.postseal.mail.plugins.module_utils.model.load import (
+    HOST_VARIABLES,
+    VARIABLES,
+    HostVariables,
+    Inventory,
+    load,
+)
+
+REFERENCE = Path(__file__).resolve().parents[2] / "docs" / "inventory.md"
+HASH = "{SHA512-CRYPT}$6$saltsalt$" + "a" * 86
+
+
+def _examples() -> dict[str, Any]:
+    variables: dict[str, Any] = {}
+    for block in re.findall(r"```yaml\n(.*?)```", REFERENCE.read_text("utf-8"), re.DOTALL):
+        text = block.replace('"{SHA512-CRYPT}$6$..."', f'"{HASH}"').replace('"{{ vault_tsig }}"', "c2VjcmV0")
+        if "hosts:" not in text:
+            variables.update(yaml.safe_load(text))
+    return variables
+
+
+def test_the_reference_is_a_valid_inventory() -> None:
+    model = load(Inventory("production", _examples(), {"mail-a.example.com": HostVariables("203.0.113.10")}))
+    assert model.probe is not None
+    assert model.submission.ports.alternative == 2525
+
+
+def test_every_key_is_in_the_reference() -> None:
+    text = REFERENCE.read_text("utf-8")
+    keys = {*VARIABLES, *HOST_VARIABLES, *services._DNS_KEYS, *senders._DOMAIN_KEYS, *senders._CREDENTIAL_KEYS}
+    missing = [key for key in sorted({*keys, *senders._PROBE_KEYS} - {"prune"}) if f"{key}:" not in text]
+    assert missing == []
