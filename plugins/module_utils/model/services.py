@@ -17,7 +17,7 @@ ISSUERS = {
 }
 PROVIDER_TYPES = ("rfc2136",)
 TSIG_ALGORITHMS = ("hmac-sha256", "hmac-sha384", "hmac-sha512")
-_DNS_KEYS = ("providers", "zones", "ttl", "resolvers", "limits", "prune")
+_DNS_KEYS = ("providers", "zones", "ttl", "resolvers", "limits")
 _MIN_TTL, _MAX_TTL = 1, 86400
 _MAX_MESSAGE = 1024**3
 
@@ -81,7 +81,6 @@ def read_dns(variables: Section) -> Dns | None:
             max_deletes=limits.get("max_deletes", values.integer(0, 100000), default.max_deletes),
             max_changed_percent=limits.get("max_changed_percent", values.integer(0, 100), default.max_changed_percent),
         ),
-        prune=said.get("prune", values.boolean, False),
     )
 
 

@@ -118,7 +118,6 @@ class Dns:
     ttl: int = 300
     resolvers: tuple[str, ...] = ()
     limits: DnsLimits = field(default_factory=DnsLimits)
-    prune: bool = False
 
     def provider(self, name: str) -> Rfc2136:
         """Return the provider called ``name``; raises :class:`KeyError` for one the inventory does not define."""
