@@ -75,7 +75,7 @@ def up(lab: config.Lab) -> int:
 def bring_up(lab: config.Lab, host: config.Host, tree: Path) -> None:
     """Leave HOST alone if it is well, boot it again if it lost power, make it anew if that does not help."""
     if hosts.is_current(lab, host, tree):
-        if hosts.is_running(host) and network.answers(host.address, 22, b"SSH-"):
+        if hosts.lets_in(host):
             return
         try:
             with step(f"booting {host.name} again"):
@@ -125,11 +125,10 @@ def status(lab: config.Lab) -> int:
     for host in lab.hosts:
         word = "running" if hosts.is_running(host) else "DOWN"
         print(f"{host.name:10} {word:8} {host.release:9} {host.user}@{host.address}")
-    problems = 0
-    for service in health.services(lab):
-        problem = health.state(service)
-        problems += bool(problem)
-        print(f"  {service.host:10} {service.name:24} {service.where:32} {problem or 'ok'}")
+    services = health.services(lab)
+    problems = health.survey(services)
+    for service in services:
+        print(f"  {service.host:10} {service.name:24} {service.where:32} {problems.get(service, 'ok')}")
     return 1 if problems else 0
 
 

@@ -11,10 +11,11 @@ import struct
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
-from . import config, credentials, zones
+from . import config, credentials, hosts, zones
 from .network import answers
 from .run import LabError
 
@@ -94,12 +95,18 @@ def greets(address: str, port: int, greeting: bytes) -> None:
         raise NotWellError(f"no greeting from {address} port {port}")
 
 
+def logs_in(host: config.Host) -> None:
+    """HOST's user can log in over SSH."""
+    if not hosts.lets_in(host):
+        raise NotWellError("no login")
+
+
 def services(lab: config.Lab) -> tuple[Service, ...]:
     """All services of the lab, SSH of each host first."""
     at = {name.name: name.ipv4 for name in lab.names}
     ns1, ns2, receiver = at["ns1.lab.test"], at["ns2.lab.test"], at["receiver.receiver.test"]
     found = [
-        Service(host.name, "ssh", f"{host.address}:22", lambda host=host: greets(host.address, 22, b"SSH-"))  # type: ignore[misc]
+        Service(host.name, "ssh", f"{host.address}:22", lambda host=host: logs_in(host))  # type: ignore[misc]
         for host in lab.hosts
     ]
     return (
@@ -113,7 +120,7 @@ def services(lab: config.Lab) -> tuple[Service, ...]:
 
 
 def state(service: Service) -> str:
-    """"" if SERVICE is well, else what is wrong."""
+    """What is wrong with SERVICE; an empty text if it is well."""
     try:
         service.check()
     except NotWellError as error:
@@ -121,17 +128,24 @@ def state(service: Service) -> str:
     return ""
 
 
+def survey(checked: Iterable[Service]) -> dict[Service, str]:
+    """Check services at the same time; those that are not well, each with what is wrong."""
+    order = list(checked)
+    with ThreadPoolExecutor(max_workers=8) as pool:
+        found = zip(order, pool.map(state, order), strict=True)
+        return {service: problem for service, problem in found if problem}
+
+
 def wait(lab: config.Lab, seconds: float = 30) -> None:
     """Wait until every service is well; LabError names those that are not."""
     deadline = time.monotonic() + seconds
-    pending = {service: "" for service in services(lab)}
+    pending = survey(services(lab))
     while pending:
-        pending = {service: problem for service in pending if (problem := state(service))}
-        if pending and time.monotonic() > deadline:
+        if time.monotonic() > deadline:
             lines = [f"{service.name} ({service.host}): {problem}" for service, problem in pending.items()]
             raise LabError("\n  ".join(["these services do not answer as they should", *lines]))
-        if pending:
-            time.sleep(0.05)
+        time.sleep(0.05)
+        pending = survey(pending)
 
 
 def write_bundle(lab: config.Lab) -> None:

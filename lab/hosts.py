@@ -173,11 +173,10 @@ def write_identity(lab: config.Lab, host: config.Host, tree: Path, upper: Path) 
     credentials.write(upper / "etc/hosts", f"127.0.0.1\tlocalhost\n::1\tlocalhost ip6-localhost\n{addresses}", 0o644)
     # trust-ad: the resolver is the lab's own; without it glibc hides that an answer was validated (resolv.conf(5)).
     credentials.write(upper / "etc/resolv.conf", f"nameserver {lab.network.resolver}\noptions trust-ad\n", 0o644)
+    credentials.write(upper / "etc/default/locale", "LANG=C.UTF-8\n", 0o644)
     # Written, not left to the first boot: systemd would take an empty one for a first boot and apply all presets.
     credentials.write(upper / "etc/machine-id", f"{secrets.token_hex(16)}\n", 0o444)
-    credentials.write(
-        upper / "etc/ssh/ssh_host_ed25519_key", (config.SSH / "hosts" / host.name).read_text()
-    )
+    credentials.write(upper / "etc/ssh/ssh_host_ed25519_key", (config.SSH / "hosts" / host.name).read_text())
     credentials.write(
         upper / "etc/ssh/ssh_host_ed25519_key.pub", (config.SSH / "hosts" / f"{host.name}.pub").read_text(), 0o644
     )
@@ -301,6 +300,22 @@ def ssh(host: config.Host, command: str, timeout: float = 20) -> subprocess.Comp
     return attempt(["ssh", "-F", str(config.SSH / "config"), host.name, command], timeout=timeout)
 
 
+def lets_in(host: config.Host) -> bool:
+    """Whether HOST's user can log in. A login, not a bare connection: sshd of Debian 13 punishes those."""
+    return is_running(host) and ssh(host, "true").returncode == 0
+
+
+def is_open(host: config.Host) -> bool:
+    """Whether HOST has come so far that users may log in (systemd-user-sessions.service), seen from outside."""
+    try:
+        first = (cgroup(host) / "payload/init.scope/cgroup.procs").read_text().split()[0]
+        root = Path(f"/proc/{first}/root")
+        listening = (root / "run/sshd.pid").exists()
+        return listening and not (root / "run/nologin").exists()
+    except (OSError, IndexError):
+        return False
+
+
 def wait_booted(host: config.Host, seconds: float = 30) -> str:
     """Wait until HOST lets its user in and systemd has settled; returns systemd's word for it (`running`).
 
@@ -309,11 +324,11 @@ def wait_booted(host: config.Host, seconds: float = 30) -> str:
     deadline = time.monotonic() + seconds
     done = None
     while time.monotonic() < deadline and is_running(host):
-        if network.answers(host.address, 22, b"SSH-"):
+        if is_open(host):
             done = ssh(host, "systemctl is-system-running --wait")
             if done.stdout.strip() in ("running", "degraded"):
                 return done.stdout.strip()
-        time.sleep(0.05)
+        time.sleep(0.02)
     console = (host.directory / "console.log").read_text(errors="replace").splitlines()[-8:]
     said = [f"ssh: {done.stderr.strip() or done.stdout.strip()}"] if done else []
     raise LabError("\n  ".join([f"{host.name} does not boot; its console ends with", *console, *said]))

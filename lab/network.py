@@ -55,9 +55,11 @@ def ensure(lab: config.Lab) -> None:
         )
     if not here:
         run(["ip", "link", "add", network.bridge, "type", "bridge", "forward_delay", "0", "mcast_snooping", "0"])
-    run(["ip", "link", "set", network.bridge, "up"])
-    for address in (f"{network.controller.ipv4}/{network.ipv4.prefixlen}",):
-        run(["ip", "address", "replace", address, "dev", network.bridge])
+    # A bridge takes the lowest address of its ports if it has none of its own, and changes it when a host goes.
+    address = hardware_address(network.controller.ipv4)
+    run(["ip", "link", "set", network.bridge, "address", address, "up"])
+    v4 = f"{network.controller.ipv4}/{network.ipv4.prefixlen}"
+    run(["ip", "address", "replace", v4, "dev", network.bridge])
     v6 = f"{network.controller.ipv6}/{network.ipv6.prefixlen}"
     run(["ip", "-6", "address", "replace", v6, "dev", network.bridge, "nodad"])
     run(["nft", "-f", "-"], stdin=RULES.format(table=TABLE, bridge=network.bridge, network=network.ipv4))
@@ -92,7 +94,8 @@ def plug_in(host: config.Host, network: config.Network) -> None:
     """Give HOST a network namespace with its addresses, before it boots: services find them at their start."""
     unplug(host)
     run(["ip", "netns", "add", host.netns])
-    run(["ip", "link", "add", host.link, "type", "veth", "peer", "name", "host0", "netns", host.netns])
+    peer = ["peer", "name", "host0", "address", hardware_address(host.address), "netns", host.netns]
+    run(["ip", "link", "add", host.link, "type", "veth", *peer])
     run(["ip", "link", "set", host.link, "master", network.bridge, "up"])
     commands = ["link set lo up", "link set host0 up"]
     for name in host.names:
@@ -106,6 +109,11 @@ def plug_in(host: config.Host, network: config.Network) -> None:
     batch6 = [command.removeprefix("-6 ") for command in commands if command.startswith("-6 ")]
     run(["ip", "-n", host.netns, "-batch", "-"], stdin="\n".join(batch) + "\n")
     run(["ip", "-6", "-n", host.netns, "-batch", "-"], stdin="\n".join(batch6) + "\n")
+
+
+def hardware_address(ipv4: str) -> str:
+    """The MAC address that goes with an IPv4 address: always the same, because neighbours remember it for a while."""
+    return ":".join(f"{byte:02x}" for byte in b"\x02\x97" + ipaddress.IPv4Address(ipv4).packed)
 
 
 def unplug(host: config.Host) -> None:

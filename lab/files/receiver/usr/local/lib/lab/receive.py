@@ -125,9 +125,7 @@ def check_dkim(raw: bytes) -> list[Signature]:
         except dkim.DKIMException as error:
             # Also a key that is not there: permerror (RFC 8601 2.7.1).
             result, reason = "permerror", str(error)
-        results.append(
-            Signature(parts.get("d", "").lower(), parts.get("s", ""), parts.get("a", ""), result, reason)
-        )
+        results.append(Signature(parts.get("d", "").lower(), parts.get("s", ""), parts.get("a", ""), result, reason))
     return results
 
 
@@ -283,7 +281,8 @@ async def serve() -> None:
         )  # fmt: skip
 
     servers = [
-        await loop.create_server(session, host, 25, reuse_address=True, backlog=1024) for host in ("0.0.0.0", "::")  # noqa: S104
+        await loop.create_server(session, host, 25, reuse_address=True, backlog=1024)
+        for host in ("0.0.0.0", "::")  # noqa: S104
     ]
     print("listening on port 25", flush=True)
     await asyncio.gather(*(server.serve_forever() for server in servers))
