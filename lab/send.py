@@ -86,8 +86,9 @@ def wait_for(message_id: str) -> dict[str, Any] | None:
 def describe(verdict: dict[str, Any]) -> list[str]:
     """Return the verdict as lines for people."""
     signatures = [f"{one['algorithm']} {one['selector']}._domainkey.{one['domain']}" for one in verdict["dkim"]]
+    protection = verdict["tls"] or "no encryption"
     return [
-        f"{verdict['helo']} [{verdict['peer']}] delivered it to the receiver over {verdict['tls'] or 'a plain connection'}",
+        f"{verdict['helo']} [{verdict['peer']}] delivered it to the receiver over {protection}",
         f"  SPF    {verdict['spf']}  {verdict['spf_domain']}",
         *(f"  DKIM   {one['result']}  {name}" for one, name in zip(verdict["dkim"], signatures, strict=True)),
         f"  DMARC  {verdict['dmarc']}  p={verdict['dmarc_policy']} of {verdict['header_from']}",
