@@ -37,16 +37,23 @@ print("{marker}" + json.dumps(run(REQUEST["function"], REQUEST["arguments"])))
 
 
 @cache
-def host_sources() -> str:
-    """Return every module of ``module_utils/host`` as one compressed, base64-encoded JSON object name -> source."""
-    sources = {path.stem: path.read_text("utf-8") for path in sorted(HOST_PACKAGE.glob("*.py"))}
+def host_sources(modules: tuple[str, ...] = ()) -> str:
+    """Return ``modules`` of ``module_utils/host`` as one compressed, base64-encoded JSON object name -> source.
+
+    Without ``modules`` all of them are in it.
+    """
+    paths = [HOST_PACKAGE / f"{name}.py" for name in modules] or sorted(HOST_PACKAGE.glob("*.py"))
+    sources = {path.stem: path.read_text("utf-8") for path in paths}
     return b64encode(zlib.compress(json.dumps(sources).encode(), 6)).decode()
 
 
-def script(function: str, arguments: dict[str, Any]) -> str:
-    """Return the program text that runs ``function`` (``module.name``) with ``arguments`` and prints its result."""
+def script(function: str, arguments: dict[str, Any], modules: tuple[str, ...] = ()) -> str:
+    """Return the program text that runs ``function`` (``module.name``) with ``arguments`` and prints its result.
+
+    ``modules`` names all that the function needs, where the text must be short; without it everything goes along.
+    """
     request = b64encode(json.dumps({"function": function, "arguments": arguments}).encode()).decode()
-    return BOOTSTRAP.format(sources=host_sources(), request=request, marker=MARKER)
+    return BOOTSTRAP.format(sources=host_sources(modules), request=request, marker=MARKER)
 
 
 def parse(stdout: str, stderr: str, returncode: int) -> dict[str, Any]:
