@@ -9,12 +9,12 @@ import fcntl
 import os
 import shlex
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 
-from . import config, credentials, health, hosts, network, tools, trees
+from . import cgroups, config, credentials, health, hosts, network, tools, trees
 from .run import LabError, say, step
 
 
@@ -23,26 +23,11 @@ def run(arguments: argparse.Namespace) -> int:
     if os.geteuid() != 0:
         raise LabError("the lab boots hosts and changes the machine's network: run script/lab as root")
     lab = config.load()
-    name = getattr(arguments, "host", "")
-    if name and name not in {host.name for host in lab.hosts}:
-        raise LabError(f"no host {name}; there are {', '.join(host.name for host in lab.hosts)}")
-    match arguments.command:
-        case "up":
-            return up(lab)
-        case "down":
-            return down(lab, cache=arguments.cache)
-        case "status":
-            return status(lab)
-        case "reset":
-            return reset(lab, lab.host(name))
-        case "cut":
-            return cut(lab.host(name))
-        case "logs":
-            host = lab.host(name)
-            sudo = [] if host.user == "root" else ["sudo"]
-            return ssh(host, [*sudo, "journalctl", "--no-pager", *map(shlex.quote, arguments.rest)])
-        case _:
-            return ssh(lab.host(name), arguments.rest)
+    if arguments.command in WHOLE:
+        return WHOLE[arguments.command](lab, arguments)
+    if arguments.host not in {host.name for host in lab.hosts}:
+        raise LabError(f"no host {arguments.host}; there are {', '.join(host.name for host in lab.hosts)}")
+    return SINGLE[arguments.command](lab, lab.host(arguments.host), arguments)
 
 
 @contextmanager
@@ -57,7 +42,7 @@ def locked() -> Iterator[None]:
         yield
 
 
-def up(lab: config.Lab) -> int:
+def up(lab: config.Lab, arguments: argparse.Namespace) -> int:
     """Bring the lab up. What is well stays as it is; what is missing, dead or out of date is made anew."""
     with locked(), step("lab up"):
         tools.ensure()
@@ -69,7 +54,7 @@ def up(lab: config.Lab) -> int:
             list(pool.map(lambda host: bring_up(lab, host, found[host.name]), lab.hosts))
         health.wait(lab)
         health.write_bundle(lab)
-    return status(lab)
+    return status(lab, arguments)
 
 
 def bring_up(lab: config.Lab, host: config.Host, tree: Path) -> None:
@@ -90,7 +75,7 @@ def bring_up(lab: config.Lab, host: config.Host, tree: Path) -> None:
         hosts.wait_booted(host)
 
 
-def reset(lab: config.Lab, host: config.Host) -> int:
+def reset(lab: config.Lab, host: config.Host, _arguments: argparse.Namespace) -> int:
     """Throw HOST away and make it anew; its SSH host key stays the same."""
     with locked(), step(f"reset {host.name}"):
         require_up()
@@ -102,10 +87,10 @@ def reset(lab: config.Lab, host: config.Host) -> int:
     return 0
 
 
-def cut(host: config.Host) -> int:
+def cut(_lab: config.Lab, host: config.Host, _arguments: argparse.Namespace) -> int:
     """Stop HOST the hard way."""
     with locked():
-        hosts.kill(hosts.cgroup(host))
+        cgroups.kill(cgroups.of(host))
         network.unplug(host)
     say(f"{host.name} has no power; `script/lab up` boots it again")
     return 0
@@ -117,13 +102,13 @@ def require_up() -> None:
         raise LabError("the lab is not up: run `script/lab up`")
 
 
-def status(lab: config.Lab) -> int:
+def status(lab: config.Lab, _arguments: argparse.Namespace) -> int:
     """Print hosts and services; 0 if all is well, else 1."""
     if not config.HOSTS.is_dir():
         print("The lab is down.")
         return 1
     for host in lab.hosts:
-        word = "running" if hosts.is_running(host) else "DOWN"
+        word = "running" if cgroups.is_populated(host) else "DOWN"
         print(f"{host.name:10} {word:8} {host.release:9} {host.user}@{host.address}")
     services = health.services(lab)
     problems = health.survey(services)
@@ -132,26 +117,46 @@ def status(lab: config.Lab) -> int:
     return 1 if problems else 0
 
 
-def down(lab: config.Lab, *, cache: bool) -> int:
+def down(lab: config.Lab, arguments: argparse.Namespace) -> int:
     """Remove every process, cable, table, cgroup and file of the lab, whatever state it is in."""
     with locked(), step("lab down"):
-        groups = hosts.cgroup_root()
+        groups = cgroups.root()
         if groups.is_dir():
             for group in [path for path in groups.iterdir() if path.is_dir()]:
-                hosts.kill(group)
+                cgroups.kill(group)
             groups.rmdir()
         for host in lab.hosts:
             hosts.discard(host)
         network.remove(lab)
-        hosts.release_cgroup_root()
+        cgroups.release()
         if config.STATE.exists():
             shutil.rmtree(config.STATE)
-        if cache and config.CACHE.exists():
+        if arguments.cache and config.CACHE.exists():
             shutil.rmtree(config.CACHE)
     return 0
 
 
-def ssh(host: config.Host, rest: list[str]) -> int:
+def ssh(_lab: config.Lab, host: config.Host, arguments: argparse.Namespace) -> int:
     """Become ssh(1) on HOST; what follows the name is a command line for its shell, as with ssh."""
+    return become_ssh(host, arguments.rest)
+
+
+def logs(_lab: config.Lab, host: config.Host, arguments: argparse.Namespace) -> int:
+    """Become journalctl(1) on HOST."""
+    sudo = [] if host.user == "root" else ["sudo"]
+    return become_ssh(host, [*sudo, "journalctl", "--no-pager", *map(shlex.quote, arguments.rest)])
+
+
+def become_ssh(host: config.Host, words: Sequence[str]) -> int:
+    """Replace this process by ssh(1); only a failure returns."""
     require_up()
-    os.execvp("ssh", ["ssh", "-F", str(config.SSH / "config"), host.name, *rest])  # noqa: S606
+    os.execvp("ssh", ["ssh", "-F", str(config.SSH / "config"), host.name, *words])  # noqa: S606
+
+
+WHOLE: dict[str, Callable[[config.Lab, argparse.Namespace], int]] = {"up": up, "down": down, "status": status}
+SINGLE: dict[str, Callable[[config.Lab, config.Host, argparse.Namespace], int]] = {
+    "ssh": ssh,
+    "reset": reset,
+    "cut": cut,
+    "logs": logs,
+}

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import ipaddress
 import json
+import shutil
 import socket
 from collections.abc import Iterator
 from pathlib import Path
@@ -62,6 +63,10 @@ def ensure(lab: config.Lab) -> None:
     run(["ip", "address", "replace", v4, "dev", network.bridge])
     v6 = f"{network.controller.ipv6}/{network.ipv6.prefixlen}"
     run(["ip", "-6", "address", "replace", v6, "dev", network.bridge, "nodad"])
+    for host in lab.hosts:
+        # Hosts that run on while somebody removed the bridge under them.
+        if ip_json("link", "show", "dev", host.link):
+            run(["ip", "link", "set", host.link, "master", network.bridge, "up"])
     run(["nft", "-f", "-"], stdin=RULES.format(table=TABLE, bridge=network.bridge, network=network.ipv4))
     if FORWARD.read_text().strip() != "1":
         FORWARD_BEFORE.write_text(FORWARD.read_text())
@@ -130,7 +135,7 @@ def remains(lab: config.Lab) -> Iterator[list[str]]:
     for namespace in ip_json("netns", "list"):
         if namespace["name"].startswith(NETNS_PREFIX):
             yield ["ip", "netns", "delete", namespace["name"]]
-    if attempt(["nft", "list", "table", "ip", TABLE]).returncode == 0:
+    if shutil.which("nft") and attempt(["nft", "list", "table", "ip", TABLE]).returncode == 0:
         yield ["nft", "delete", "table", "ip", TABLE]
 
 

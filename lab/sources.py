@@ -8,6 +8,7 @@ entries that are Debian's own, and swaps the release in their suites.
 
 from __future__ import annotations
 
+import os
 import platform
 import re
 from collections.abc import Iterable, Iterator
@@ -98,8 +99,15 @@ def for_release(sources: Iterable[Source], release: str) -> str:
 def apt_options() -> tuple[str, ...]:
     """The machine's apt settings that matter for reaching the mirror, as lines of apt.conf(5)."""
     carried = [line for line in run(["apt-config", "dump"]).splitlines() if CARRIED.match(line) and '""' not in line]
+    # apt obeys these variables too (apt-transport-http(1)), but hosts do not inherit them.
+    proxies = [
+        f'Acquire::{scheme}::Proxy "{address}";'
+        for scheme in ("http", "https")
+        if (address := os.environ.get(f"{scheme}_proxy")) and not any(f"::{scheme}::Proxy" in line for line in carried)
+    ]
     return (
         *carried,
+        *proxies,
         # Packages stay where `lab` collects them for the next host (also those that `apt` fetched, not only apt-get).
         'APT::Keep-Downloaded-Packages "1";',
         'Binary::apt::APT::Keep-Downloaded-Packages "1";',
