@@ -7,48 +7,19 @@ The tests of this file build on each other: bare hosts, check mode, run, run aga
 
 from __future__ import annotations
 
-import os
 import re
-import subprocess
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).resolve().parents[2]
-HOSTS = ("sender-a.sender.test", "sender-b.sender.test")
-RECAP = re.compile(r"^(\S+)\s+: ok=(\d+)\s+changed=(\d+)\s+unreachable=(\d+)\s+failed=(\d+)", re.MULTILINE)
-
-
-@dataclass(frozen=True)
-class Run:
-    """What one ansible-playbook call did: exit code, text, and per host (ok, changed, unreachable, failed)."""
-
-    returncode: int
-    output: str
-    recap: dict[str, tuple[int, int, int, int]]
-
-    def changed(self) -> dict[str, int]:
-        return {host: counts[1] for host, counts in self.recap.items()}
-
-
-def play(*arguments: str) -> Run:
-    """Run ansible-playbook in the checkout against the lab and return what it did."""
-    command = [str(ROOT / ".venv/bin/ansible-playbook"), "-i", "inventories/lab", *arguments]
-    environment = {**os.environ, "ANSIBLE_NOCOLOR": "1", "ANSIBLE_FORCE_COLOR": "0"}
-    answer = subprocess.run(
-        command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL
-    )
-    output = answer.stdout + answer.stderr
-    recap = {match[1]: (int(match[2]), int(match[3]), int(match[4]), int(match[5])) for match in RECAP.finditer(output)}
-    return Run(answer.returncode, output, recap)
+from .site import HOSTS, lab, play
 
 
 @pytest.fixture(scope="module", autouse=True)
-def bare_hosts(lab: object) -> None:
+def bare_hosts() -> None:
     """Both mail hosts as they came from the distributor."""
     for host in HOSTS:
-        subprocess.run([str(ROOT / "script/lab"), "reset", host.partition(".")[0]], check=True, cwd=ROOT)
+        lab("reset", host.partition(".")[0])
 
 
 def test_a_wrong_inventory_fails_before_any_host_is_touched() -> None:

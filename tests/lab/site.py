@@ -1,0 +1,59 @@
+# Copyright: the Postseal maintainers
+# GNU General Public License v3.0 or later (see LICENSE)
+"""Run playbooks and commands against the lab the way a person does, and say what came of it."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+HOSTS = ("sender-a.sender.test", "sender-b.sender.test")
+_RECAP = re.compile(r"^(\S+)\s+: ok=(\d+)\s+changed=(\d+)\s+unreachable=(\d+)\s+failed=(\d+)", re.MULTILINE)
+
+
+@dataclass(frozen=True)
+class Run:
+    """What one ansible-playbook call did: exit code, text, and per host (ok, changed, unreachable, failed)."""
+
+    returncode: int
+    output: str
+    recap: dict[str, tuple[int, int, int, int]]
+
+    def changed(self) -> dict[str, int]:
+        """Return how many tasks changed something, by host."""
+        return {host: counts[1] for host, counts in self.recap.items()}
+
+
+def play(*arguments: str) -> Run:
+    """Run ansible-playbook in the checkout against the lab and return what it did."""
+    command = [str(ROOT / ".venv/bin/ansible-playbook"), "-i", "inventories/lab", *arguments]
+    environment = {**os.environ, "ANSIBLE_NOCOLOR": "1", "ANSIBLE_FORCE_COLOR": "0"}
+    answer = subprocess.run(
+        command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL
+    )
+    output = answer.stdout + answer.stderr
+    recap = {
+        match[1]: (int(match[2]), int(match[3]), int(match[4]), int(match[5])) for match in _RECAP.finditer(output)
+    }
+    return Run(answer.returncode, output, recap)
+
+
+def lab(*arguments: str) -> str:
+    """Run script/lab and return its standard output; raises :class:`subprocess.CalledProcessError` if it fails."""
+    answer = subprocess.run(
+        [str(ROOT / "script/lab"), *arguments], cwd=ROOT, check=True, stdout=subprocess.PIPE, text=True
+    )
+    return answer.stdout
+
+
+def on(host: str, command: str) -> str:
+    """Run a shell command as root on a lab host (short or full name) and return its standard output."""
+    return lab("ssh", host.partition(".")[0], f"sudo -n sh -c {_quoted(command)}")
+
+
+def _quoted(text: str) -> str:
+    return "'" + text.replace("'", "'\\''") + "'"
