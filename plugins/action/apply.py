@@ -1,0 +1,151 @@
+# Copyright: the Postseal maintainers
+# GNU General Public License v3.0 or later (see LICENSE)
+"""Render a service's files and hand them to the host as one transaction. Documentation: plugins/modules/apply.py."""
+
+from __future__ import annotations
+
+import difflib
+import os
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from ansible.errors import AnsibleActionFail, AnsibleError
+from ansible.template import trust_as_template
+
+from ..module_utils.model.keyplan import from_dict
+from ..plugin_utils.inventory import load_model
+from ..plugin_utils.remote import RemoteAction
+
+MANAGED = "Managed by Postseal: change the inventory and run the playbook again, not this file."
+
+PLACED = {
+    "owner": {"type": "str", "default": "root"},
+    "group": {"type": "str", "default": "root"},
+    "mode": {"type": "str"},
+}
+SPEC = {
+    "service": {"type": "str", "required": True, "choices": ["postfix", "dovecot", "rspamd"]},
+    "files": {
+        "type": "list",
+        "elements": "dict",
+        "required": True,
+        "options": {
+            "src": {"type": "str"},
+            "dest": {"type": "path", "required": True},
+            **PLACED,
+            "secret": {"type": "bool", "default": False},
+            "map": {"type": "str", "choices": ["lmdb", "hash", "btree"]},
+            "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
+        },
+        "required_if": [("state", "present", ("src",))],
+    },
+    "directories": {
+        "type": "list",
+        "elements": "dict",
+        "default": [],
+        "options": {"path": {"type": "path", "required": True}, **PLACED},
+    },
+    "watch": {"type": "list", "elements": "path", "default": []},
+    "smoke": {
+        "type": "list",
+        "elements": "dict",
+        "default": [],
+        "options": {
+            "protocol": {"type": "str", "choices": ["smtp", "sasl", "milter"], "default": "smtp"},
+            "port": {"type": "int"},
+            "address": {"type": "str", "default": "127.0.0.1"},
+            "socket": {"type": "path"},
+            "tls": {"type": "str", "choices": ["none", "starttls", "wrapped"], "default": "none"},
+            "name": {"type": "str"},
+            "certificate": {"type": "path"},
+            "login": {"type": "str"},
+            "sender": {"type": "str"},
+            "recipient": {"type": "str"},
+        },
+        "required_one_of": [("port", "socket")],
+        "mutually_exclusive": [("port", "socket")],
+    },
+}
+
+
+class ActionModule(RemoteAction):
+    """Render on the controller, then one call to the host, which does and can undo everything else."""
+
+    def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
+        """Return the transaction's result; raises :class:`AnsibleActionFail` with the reason and what was undone."""
+        super().run(tmp, task_vars)
+        _, arguments = self.validate_argument_spec(SPEC)
+        variables = task_vars or {}
+        known = self._known(variables)
+        files = [self._file(entry, variables, known) for entry in arguments["files"]]
+        request = {
+            "service": arguments["service"],
+            "files": files,
+            "directories": arguments["directories"],
+            "watch": arguments["watch"],
+            "smoke": arguments["smoke"],
+            "check_mode": bool(self._task.check_mode),
+            "diff": bool(self._task.diff),
+        }
+        try:
+            return self.call("transaction.apply", request, variables)
+        except AnsibleActionFail as problem:
+            text = described(problem.result.pop("diff", []))
+            raise AnsibleActionFail(f"{problem.message}{text}", result=problem.result) from problem
+
+    def _known(self, variables: Mapping[str, Any]) -> dict[str, Any]:
+        """Return what templates may use besides the play's variables: the model, this host, and its public keys."""
+        model = load_model(variables, self._templar)
+        known: dict[str, Any] = {"model": model, "this": model.host(str(variables["inventory_hostname"]).lower())}
+        fact = variables.get("postseal_keys")
+        if isinstance(fact, Mapping):
+            known["keys"] = from_dict({name: fact[name] for name in ("host", "dkim", "tls")})
+        return known
+
+    def _file(self, entry: dict[str, Any], variables: Mapping[str, Any], known: Mapping[str, Any]) -> dict[str, Any]:
+        src, dest = entry.pop("src", None), entry["dest"]
+        if entry["state"] == "absent":
+            return entry
+        try:
+            source = self._find_needle("templates", src)
+            content = self._render(source, dest, variables, known)
+        except AnsibleError as problem:
+            raise AnsibleActionFail(f"{src} cannot be rendered for {dest}: {problem.message}") from problem
+        return {**entry, "content": content}
+
+    def _render(self, source: str, dest: str, variables: Mapping[str, Any], known: Mapping[str, Any]) -> str:
+        """Return the text of the template at ``source``, which ends with a line feed unless it is empty."""
+        roots = [*variables.get("ansible_search_path", ()), self._loader.get_basedir()]
+        search = [path for root in roots for path in (os.path.join(root, "templates"), root)]
+        available = {
+            "ansible_managed": MANAGED,
+            **variables,
+            **known,
+            "template_path": source,
+            "template_destpath": dest,
+        }
+        templar = self._templar.copy_with_new_env(
+            searchpath=[*search, os.path.dirname(source)], available_variables=available
+        )
+        text = templar.template(
+            trust_as_template(self._loader.get_text_file_contents(source)),
+            escape_backslashes=False,
+            overrides={"trim_blocks": True, "lstrip_blocks": False},
+        )
+        # A template that is one expression comes back as that expression's type.
+        plain = "" if text is None else str(text)
+        return plain if not plain or plain.endswith("\n") else f"{plain}\n"
+
+
+def described(entries: Iterable[Mapping[str, str]]) -> str:
+    """Return ``entries`` (Ansible's diffs) as text for the message of a failed task, which shows no diff by itself."""
+    lines: list[str] = []
+    for entry in entries:
+        if "prepared" in entry:
+            lines.append(entry["prepared"].rstrip("\n"))
+            continue
+        before, after = (entry[side].splitlines() for side in ("before", "after"))
+        lines += difflib.unified_diff(
+            before, after, f"{entry['before_header']} (live)", f"{entry['after_header']} (refused)", lineterm=""
+        )
+    return "\n" + "\n".join(lines) if lines else ""

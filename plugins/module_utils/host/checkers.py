@@ -1,0 +1,206 @@
+# Copyright: the Postseal maintainers
+# GNU General Public License v3.0 or later (see LICENSE)
+"""Each service's own checker, with the rule that makes it tell the truth. Standard library, Python 3.9.
+
+Most of them end with 0 for a misspelt parameter and only mention it, some mention much that is no fault. Hence one
+rule per program, found by trying both Debian releases with wrong input.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from typing import Any, NamedTuple
+
+from .request import FileSpec
+from .services import UNITS, Service, unit_files, unit_setting
+from .stage import Stage, execute
+
+
+class Finding(NamedTuple):
+    """A reason why the staged files must not be installed. ``file`` and ``line`` are empty and 0 where unknown."""
+
+    check: str
+    text: str
+    file: str = ""
+    line: int = 0
+
+    def __str__(self) -> str:
+        place = f"{self.file}:{self.line}: " if self.line else f"{self.file}: " if self.file else ""
+        return f"{self.check}: {place}{self.text}"
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the finding in the shape a task's result has."""
+        return self._asdict()
+
+
+def check(service: Service, stage: Stage, changed: Iterable[str]) -> list[Finding]:
+    """Run every checker of ``service`` over the staged files and return what they object to."""
+    own = {"postfix": check_postfix, "dovecot": check_dovecot, "rspamd": check_rspamd}[service.name]
+    return own(stage) + check_units(service, stage, changed)
+
+
+def check_postfix(stage: Stage) -> list[Finding]:
+    """postconf(1) must succeed in silence, every table must open, ``postfix check`` must have nothing to say."""
+    findings = []
+    for option in ("-n", "-M", "-P"):
+        done = stage.run(["postconf", option])
+        findings += _said("postconf", done.stderr)
+        if done.returncode and not done.stderr:
+            findings.append(Finding("postconf", f"exit code {done.returncode}"))
+    findings += overrides_in_pieces(stage.read("/etc/postfix/master.cf"))
+    if findings:
+        return _once(findings)  # what follows would only repeat it, after seconds of waiting
+    findings += check_tables(stage)
+    done = stage.run(["postfix", "check"], terminal=True)
+    findings += _said("postfix check", done.stderr)
+    if done.returncode and not findings:
+        findings.append(Finding("postfix check", f"exit code {done.returncode}"))
+    return _once(findings)
+
+
+def overrides_in_pieces(master: str) -> list[Finding]:
+    """Find ``-o name = value`` in master.cf: with blanks around the sign Postfix takes the pieces for other things and
+    says nothing (master(5) wants ``-o name=value`` or ``-o { name = value }``).
+    """
+    findings = []
+    for number, line in enumerate(master.splitlines(), 1):
+        if line.lstrip().startswith("#"):
+            continue
+        for found in re.finditer(r"(?:^|\s)-o\s+([^\s={]+)(?=\s|$)", line):
+            text = f"-o {found[1]} lacks its value: write -o {found[1]}=value without blanks"
+            findings.append(Finding("master.cf", text, "/etc/postfix/master.cf", number))
+    return findings
+
+
+def check_tables(stage: Stage) -> list[Finding]:
+    """Ask every table that main.cf and master.cf name for a key: a missing file, a bad pattern or a bad network shows
+    only when the table is opened, and a running smtpd skips a rule it cannot read.
+
+    postmap(1): 1 with nothing on standard error is "not found".
+    """
+    settings = stage.run(["postconf", "-n"]).stdout + stage.run(["postconf", "-P"]).stdout
+    tables = sorted(
+        set(re.findall(r"\b(?:texthash|hash|btree|lmdb|cdb|cidr|pcre|regexp|inline):(?:/[^\s,}]+)", settings))
+    )
+    findings = []
+    for table in tables:
+        kind, _, path = table.partition(":")
+        done = stage.run(["postmap", "-q", "postseal-probe.invalid", table])
+        if done.stderr:
+            findings += [Finding(f"postmap -q {kind}", finding.text, path) for finding in _said("postmap", done.stderr)]
+    return findings
+
+
+def check_dovecot(stage: Stage) -> list[Finding]:
+    """doveconf(1) must end with 0; ``-x`` makes it open what settings refer to, and print it, so its output is dropped.
+
+    It prints part of the dump before it fails: only the exit code counts.
+    """
+    done = stage.run(["doveconf", "-x", "-n"])
+    if not done.returncode:
+        return []
+    found = _said("doveconf", done.stderr) or [Finding("doveconf", f"exit code {done.returncode}")]
+    return [_placed(finding, r"(/\S+?)(?: line (\d+)|:(\d+))") for finding in found]
+
+
+def check_rspamd(stage: Stage) -> list[Finding]:
+    """``rspamadm configtest`` must end with 0 and say nothing new compared with the live configuration: a value of the
+    wrong type is only mentioned, next to mentions that are no fault.
+    """
+    command = ["rspamadm", "configtest", "-c", rspamd_configuration(stage)]
+    done = stage.run(command)
+    if done.returncode == 0 and not done.stderr.strip():
+        return []
+    before = {_undated(line) for line in execute(command).stderr.splitlines()}
+    fresh = [line for line in map(_undated, done.stderr.splitlines()) if line and line not in before]
+    if done.returncode == 0:
+        return _once(Finding("rspamadm configtest", line) for line in fresh if _complains(line))
+    text = [line for line in fresh + done.stdout.splitlines() if line.strip()]
+    return _once(Finding("rspamadm configtest", line) for line in text or [f"exit code {done.returncode}"])
+
+
+def rspamd_configuration(stage: Stage) -> str:
+    """Return the main file rspamd is started with: what a unit drop-in names after ``-c``, else the packaged one."""
+    found = re.search(r"\s-c\s+(\S+)", unit_setting("rspamd", stage.paths, stage.root))
+    return found[1] if found else "/etc/rspamd/rspamd.conf"
+
+
+def check_units(service: Service, stage: Stage, changed: Iterable[str]) -> list[Finding]:
+    """systemd-analyze(1) must say nothing new: it ends with 0 for an unknown key, section or value.
+
+    The unit is checked, not its drop-in, which by itself is no unit.
+    """
+    if not unit_files(changed):
+        return []
+    names = {service.daemon}
+    for dest in unit_files(changed):
+        name = dest[len(UNITS) :].split("/")[0]
+        names.add(name[:-2] if name.endswith(".d") else name)
+    command = ["systemd-analyze", "verify", "--man=no", *sorted(names)]
+    done = stage.run(command)
+    if not done.stderr and not done.returncode:
+        return []
+    before = set(execute(command).stderr.splitlines())
+    return [
+        _placed(Finding("systemd-analyze verify", line), r"(/\S+?):(\d+)")
+        for line in done.stderr.splitlines()
+        if line.strip() and line not in before
+    ]
+
+
+def redacted(findings: Iterable[Finding], files: Iterable[FileSpec]) -> list[Finding]:
+    """Return ``findings`` with the words of secret files blotted out: checkers quote what they object to."""
+    words = {
+        word
+        for spec in files
+        if spec.secret and spec.content
+        for word in re.split(r"[\s\"';,=]+", spec.content.decode(errors="replace"))
+        if len(word) >= 8  # noqa: PLR2004  # shorter words are keywords and names
+    }
+    clean = []
+    for finding in findings:
+        text = finding.text
+        for word in sorted(words, key=len, reverse=True):
+            text = text.replace(word, "********")
+        clean.append(finding._replace(text=text))
+    return clean
+
+
+def _said(program: str, text: str) -> list[Finding]:
+    lines = [re.sub(r"^[\w/-]+: (?=\w)", "", line.strip()) for line in text.splitlines() if line.strip()]
+    return [_placed(Finding(program, line), r"(/etc/\S+?)(?:, line (\d+)|\((\d+)\)|:|$)") for line in lines]
+
+
+def _placed(finding: Finding, pattern: str) -> Finding:
+    """Fill in file and line where ``pattern`` finds them in the text."""
+    found = re.search(pattern, finding.text)
+    if not found:
+        return finding
+    line = next((int(group) for group in found.groups()[1:] if group), 0)
+    return finding._replace(file=found[1], line=line)
+
+
+def _undated(line: str) -> str:
+    """Drop what differs from run to run in a line of rspamd's log: time, process, session tag."""
+    return re.sub(r"^[\d-]+ [\d:.]+ #\d+\(\w*\) (?:<\w+>; )?", "", line.strip())
+
+
+def _complains(line: str) -> bool:
+    return bool(re.search(r"\b(?:bad|cannot|error|fail|failed|illegal|invalid|missing|unknown|wrong)\b", line, re.I))
+
+
+def _once(findings: Iterable[Finding]) -> list[Finding]:
+    return list(dict.fromkeys(findings))
+
+
+def must_restart(service: Service, stage: Stage, changed: Iterable[str]) -> bool:
+    """Say whether a reload would leave the service as it is: a changed unit, and for Postfix other interfaces
+    (postconf(5), inet_interfaces and inet_protocols: "you need to stop and start").
+    """
+    if unit_files(changed):
+        return True
+    if service.name != "postfix":
+        return False
+    command = ["postconf", "-h", "inet_interfaces", "inet_protocols"]
+    return stage.run(command).stdout != execute(command).stdout

@@ -1,0 +1,237 @@
+# Copyright: the Postseal maintainers
+# GNU General Public License v3.0 or later (see LICENSE)
+"""The services a transaction can change: their units, what they need to come alive, how they take a change over.
+
+``systemctl``'s exit code is never taken as evidence: on Debian 12 it is 0 for a reload that kills Postfix, and Dovecot
+and rspamd answer 0 and go on with their old configuration. Probes decide. Standard library, Python 3.9.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from collections.abc import Iterable
+from typing import NamedTuple
+
+from .errors import HostError
+from .request import Paths, Probe
+
+UNITS = "/etc/systemd/system/"
+VENDOR_UNITS = "/usr/lib/systemd/system"
+PROPERTIES = "Id,LoadState,ActiveState,UnitFileState,NRestarts,MainPID"
+# A unit that links elsewhere, or is made by a generator, is started at boot without being "enabled" itself.
+ENABLED = ("enabled", "enabled-runtime", "static", "alias", "generated", "indirect")
+
+
+class Kind(NamedTuple):
+    """What is known of one service.
+
+    ``programs`` must exist for its files to be checked; ``configuration`` is its main file; ``probes`` are used where
+    the task names none; ``patience`` is how long, in seconds, a first start may take until the service answers.
+    """
+
+    name: str
+    programs: tuple[str, ...]
+    configuration: str
+    probes: tuple[Probe, ...]
+    patience: float
+
+
+KINDS = {
+    kind.name: kind
+    for kind in (
+        Kind("postfix", ("/usr/sbin/postfix", "/usr/sbin/postconf"), "/etc/postfix/main.cf", (), 10.0),
+        Kind(
+            "dovecot",
+            ("/usr/sbin/dovecot", "/usr/bin/doveconf"),
+            "/etc/dovecot/dovecot.conf",
+            (Probe(protocol="sasl", socket="/var/spool/postfix/private/auth"),),
+            10.0,
+        ),
+        # The first start compiles expressions and took 6 to 14 s on two cores.
+        Kind(
+            "rspamd",
+            ("/usr/bin/rspamd", "/usr/bin/rspamadm"),
+            "/etc/rspamd/rspamd.conf",
+            (Probe(protocol="milter", socket="/var/spool/postfix/rspamd/milter.sock"),),
+            45.0,
+        ),
+    )
+}
+
+
+class Status(NamedTuple):
+    """State of a service: known to systemd, running, started at boot, automatic restarts so far, main process."""
+
+    loaded: bool
+    active: bool
+    enabled: bool
+    failed: bool
+    restarts: int
+    pid: int
+
+
+class Service:
+    """One service on this host, driven through systemd."""
+
+    def __init__(self, kind: Kind) -> None:
+        self.kind = kind
+        self.name = kind.name
+        # The unit that is enabled, and the one whose state is the daemon's own. They differ on Debian 12, where
+        # postfix.service runs /bin/true and stays active whatever becomes of postfix@-.service.
+        self.unit = f"{kind.name}.service"
+        self.daemon = "postfix@-.service" if kind.name == "postfix" and _postfix_is_wrapped() else self.unit
+
+    def installed(self) -> bool:
+        """Say whether the programs that run and check the service are there."""
+        return all(os.access(program, os.X_OK) for program in self.kind.programs)
+
+    def ask(self) -> subprocess.Popen[str]:
+        """Start asking systemd for the state; hand the process to :meth:`status`."""
+        units = [self.unit] if self.unit == self.daemon else [self.unit, self.daemon]
+        return subprocess.Popen(
+            ["systemctl", "show", "-p", PROPERTIES, *units],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
+    def status(self, asked: subprocess.Popen[str] | None = None) -> Status:
+        """Return the state of the service; raises :class:`HostError` where systemd does not answer."""
+        stdout, stderr = (asked or self.ask()).communicate()
+        blocks = [dict(line.split("=", 1) for line in block.splitlines()) for block in stdout.split("\n\n")]
+        if not stdout.strip() or "ActiveState" not in blocks[-1]:
+            raise HostError(f"systemd does not say how {self.name} is: {stderr.strip() or 'no answer'}")
+        first, last = blocks[0], blocks[-1]
+        return Status(
+            loaded=first.get("LoadState") == "loaded",
+            active=last["ActiveState"] in ("active", "reloading"),
+            enabled=first.get("UnitFileState") in ENABLED,
+            failed=last["ActiveState"] == "failed",
+            restarts=int(last.get("NRestarts") or 0),
+            pid=int(last.get("MainPID") or 0),
+        )
+
+    def reload(self) -> None:
+        """Ask the running service to read its configuration again."""
+        _systemctl("reload", self.daemon)
+
+    def restart(self) -> None:
+        """Stop and start the service, forgetting earlier failures: five of them in 10 s would forbid the start."""
+        _systemctl("reset-failed", self.unit, self.daemon)
+        _systemctl("restart", self.daemon)
+
+    def start(self) -> None:
+        """Start the service, now and at every boot."""
+        # On Debian 12 a generator makes postfix@-.service a part of postfix.service, but only once main.cf exists.
+        _systemctl("daemon-reload")
+        _systemctl("enable", self.unit)
+        _systemctl("reset-failed", self.unit, self.daemon)
+        _systemctl("start", *dict.fromkeys((self.daemon, self.unit)))
+
+    def stop(self, *, disable: bool) -> None:
+        """Stop the service, and with ``disable`` do not start it at boot."""
+        _systemctl("stop", *dict.fromkeys((self.daemon, self.unit)))
+        if disable:
+            _systemctl("disable", self.unit)
+        _systemctl("reset-failed", self.unit, self.daemon)
+
+    def read_units(self) -> None:
+        """Make systemd read unit files again."""
+        _systemctl("daemon-reload")
+
+    def generation(self) -> frozenset[int]:
+        """Return the processes that work by one reading of the configuration.
+
+        After a reload that was taken over none of them is left to answer; after one that was not they all stay.
+        rspamd's main process replaces its workers. The others cannot be told apart from outside: empty.
+        """
+        if self.name != "rspamd":
+            return frozenset()
+        return _children(self.status().pid, "rspamd_proxy")
+
+    def log(self, since: float) -> list[str]:
+        """Return what the service wrote to the journal since ``since`` (seconds since 1970), oldest first."""
+        units = [f"--unit={unit}" for unit in dict.fromkeys((self.unit, self.daemon))]
+        done = subprocess.run(
+            ["journalctl", "--quiet", "--no-pager", "--output=cat", f"--since=@{since:.0f}", *units],
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            check=False,
+            text=True,
+            errors="replace",
+        )
+        return done.stdout.splitlines()
+
+
+def service_for(name: str) -> Service:
+    """Return the service called ``name``; raises :class:`HostError` for one that is not known."""
+    if name not in KINDS:
+        raise HostError(f"service {name!r} is none of {', '.join(sorted(KINDS))}.")
+    return Service(KINDS[name])
+
+
+def unit_files(dests: Iterable[str]) -> list[str]:
+    """Return those of ``dests`` that systemd reads."""
+    return [dest for dest in dests if dest.startswith(UNITS)]
+
+
+def unit_setting(service: str, paths: Paths, root: str = "") -> str:
+    """Return the last non-empty ``ExecStart=`` of the drop-ins of ``service``, as seen below ``root`` before the live
+    tree (systemd.unit(5): later drop-ins win), or the empty string.
+    """
+    folder = f"{UNITS}{service}.service.d"
+    names: dict[str, str] = {}
+    for base in (paths.live(folder), root + folder if root else ""):
+        if base and os.path.isdir(base):
+            names.update({name: os.path.join(base, name) for name in os.listdir(base) if name.endswith(".conf")})
+    command = ""
+    for name in sorted(names):
+        if not os.path.isfile(names[name]):
+            continue  # staged for removal
+        with open(names[name], encoding="utf-8", errors="replace") as handle:
+            for line in handle:
+                key, _, value = line.partition("=")
+                if key.strip() == "ExecStart" and value.strip():
+                    command = value.strip()
+    return command
+
+
+def _postfix_is_wrapped() -> bool:
+    try:
+        with open(f"{VENDOR_UNITS}/postfix.service", encoding="utf-8") as handle:
+            return "ExecStart=/bin/true" in handle.read()
+    except FileNotFoundError:
+        return False
+
+
+def _systemctl(*arguments: str) -> None:
+    """Run systemctl and wait; what came of it is for the probes to say."""
+    subprocess.run(
+        ["systemctl", "--no-ask-password", *arguments],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        check=False,
+        timeout=120,
+    )
+
+
+def _children(parent: int, title: str) -> frozenset[int]:
+    """Return the processes whose parent is ``parent`` and whose title contains ``title`` (proc(5))."""
+    found = set()
+    for entry in os.listdir("/proc"):
+        if not entry.isdigit():
+            continue
+        try:
+            with open(f"/proc/{entry}/stat", "rb") as handle:
+                above = int(handle.read().rpartition(b")")[2].split()[1])
+            if above != parent:
+                continue
+            with open(f"/proc/{entry}/cmdline", "rb") as handle:
+                if title.encode() in handle.read():
+                    found.add(int(entry))
+        except (FileNotFoundError, ProcessLookupError):
+            continue  # it ended meanwhile
+    return frozenset(found)

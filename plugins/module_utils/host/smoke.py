@@ -1,0 +1,200 @@
+# Copyright: the Postseal maintainers
+# GNU General Public License v3.0 or later (see LICENSE)
+"""Ask a service from outside whether it works: a glance for a run that changes nothing, a whole dialog after a change.
+
+A mail server's greeting proves little: a dead milter shows at STARTTLS or MAIL, a bad restriction or table only at
+RCPT, a bad certificate at STARTTLS. So the dialog goes down to RCPT and never to DATA. Standard library, Python 3.9.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import socket
+import struct
+from collections.abc import Iterable
+
+from .request import Paths, Probe
+
+TIMEOUT = 2.0
+EXPECTED_AT_MAIL = (250,)
+# 450: a name that cannot be looked up now; it says nothing about this host's configuration.
+NO_FAULT_AT_RCPT = (450,)
+HELO = "postseal-probe.invalid"  # RFC 2606: a name that never is anybody's
+RECIPIENT = "postmaster@postseal-probe.invalid"
+
+
+class ProbeError(Exception):
+    """The service did not answer as it should; the text says where the dialog ended and with what answer."""
+
+
+def glance(probe: Probe, paths: Paths) -> str:
+    """See in one exchange that something answers; return what tells one instance from the next, or nothing.
+
+    Raises :class:`ProbeError`. On a port with implicit TLS only the connection is made: the handshake would double
+    the cost of a run that changes nothing.
+    """
+    try:
+        with _connect(probe, paths) as link:
+            if probe.protocol == "sasl":
+                return _sasl_handshake(link)
+            if probe.protocol == "milter":
+                return _milter_handshake(link)
+            if probe.tls != "wrapped":
+                Dialog(link).greeting()
+                link.sendall(b"QUIT\r\n")
+            return ""
+    except OSError as problem:
+        raise ProbeError(f"{probe}: {problem}") from None
+
+
+def examine(probe: Probe, paths: Paths, *, trusted: bool = False) -> str:
+    """Hold the whole dialog; return what :func:`glance` returns.
+
+    ``trusted`` says that the other side is a trial instance that lets this client name itself (XCLIENT); only then can
+    the message described by ``probe.login`` be tried. Raises :class:`ProbeError`.
+    """
+    if probe.protocol != "smtp":
+        return glance(probe, paths)
+    try:
+        with _connect(probe, paths) as link:
+            _examine_smtp(link, probe, paths, login="")
+        if trusted and probe.login:
+            with _connect(probe, paths) as link:
+                _examine_smtp(link, probe, paths, login=probe.login)
+    except OSError as problem:
+        raise ProbeError(f"{probe}: {problem}") from None
+    return ""
+
+
+class Dialog:
+    """The client's side of an SMTP session (RFC 5321)."""
+
+    def __init__(self, link: socket.socket) -> None:
+        self.link = link
+        self.rest = b""
+
+    def greeting(self) -> None:
+        """Read the server's greeting; raises :class:`ProbeError` if it is no welcome."""
+        self.expect(self.reply(), "greeting", (220,))
+
+    def command(self, line: str, expected: Iterable[int]) -> str:
+        """Send ``line``, return the reply; raises :class:`ProbeError` if its code is not ``expected``."""
+        self.link.sendall(line.encode() + b"\r\n")
+        reply = self.reply()
+        self.expect(reply, re.split("[: ]", line, maxsplit=1)[0], expected)
+        return reply
+
+    def reply(self) -> str:
+        """Read one reply, all its lines."""
+        lines = []
+        while True:
+            while b"\n" not in self.rest:
+                more = self.link.recv(4096)
+                if not more:
+                    raise ProbeError("the server closed the connection without an answer")
+                self.rest += more
+            line, _, self.rest = self.rest.partition(b"\n")
+            lines.append(line.decode(errors="replace").rstrip("\r"))
+            if not re.match(r"\d{3}-", lines[-1]):
+                return "\n".join(lines)
+
+    @staticmethod
+    def expect(reply: str, step: str, codes: Iterable[int]) -> None:
+        """Raise :class:`ProbeError` unless ``reply`` starts with one of ``codes``."""
+        if not any(reply.startswith(str(code)) for code in codes):
+            raise ProbeError(f"{step} was answered {reply.splitlines()[-1]!r}")
+
+
+def _examine_smtp(link: socket.socket, probe: Probe, paths: Paths, login: str) -> None:
+    if probe.tls == "wrapped":
+        link = _secure(link, probe, paths)
+    dialog = Dialog(link)
+    dialog.greeting()
+    dialog.command(f"EHLO {HELO}", (250,))
+    if probe.tls == "starttls":
+        dialog.command("STARTTLS", (220,))
+        dialog = Dialog(_secure(link, probe, paths))
+        dialog.command(f"EHLO {HELO}", (250,))
+    if login:
+        # Postfix XCLIENT_README: the session starts again, as the client described.
+        dialog.command(f"XCLIENT ADDR=127.0.0.1 LOGIN={_xtext(login)}", (220,))
+        dialog.command(f"EHLO {HELO}", (250,))
+    dialog.command(f"MAIL FROM:<{probe.sender if login else ''}>", EXPECTED_AT_MAIL)
+    recipient = (probe.recipient or probe.sender) if login else RECIPIENT
+    if login:
+        dialog.command(f"RCPT TO:<{recipient}>", (250, *NO_FAULT_AT_RCPT))
+    else:
+        refused = (*range(500, 600), *NO_FAULT_AT_RCPT)
+        # Submission without a login must be refused (RFC 6409 4.3); a port without TLS may be one that takes mail in.
+        dialog.command(f"RCPT TO:<{recipient}>", refused if probe.tls != "none" else (250, *refused))
+    dialog.command("QUIT", (221,))
+
+
+def _connect(probe: Probe, paths: Paths) -> socket.socket:
+    if probe.socket:
+        link = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        target: str | tuple[str, int] = paths.live(probe.socket)
+    else:
+        link = socket.socket(socket.AF_INET6 if ":" in probe.address else socket.AF_INET, socket.SOCK_STREAM)
+        target = (probe.address, probe.port)
+    link.settimeout(TIMEOUT)
+    try:
+        link.connect(target)
+    except OSError:
+        link.close()
+        raise
+    return link
+
+
+def _secure(link: socket.socket, probe: Probe, paths: Paths) -> socket.socket:
+    """Start TLS; with ``probe.certificate``, raise :class:`ProbeError` unless that is the certificate served."""
+    import ssl  # noqa: PLC0415  # loading OpenSSL takes longer than all else a run that changes nothing does
+
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    # Whether the world trusts the certificate is for the proof to say; here it must be the one in the file.
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    try:
+        secured = context.wrap_socket(link, server_hostname=probe.name or None)
+    except ssl.SSLError as problem:
+        raise ProbeError(f"the TLS handshake failed: {problem.reason or problem}") from None
+    if probe.certificate:
+        with open(paths.live(probe.certificate), encoding="ascii") as handle:
+            found = re.search(r"-----BEGIN CERTIFICATE-----.+?-----END CERTIFICATE-----", handle.read(), re.S)
+        if not found or ssl.PEM_cert_to_DER_cert(found[0]) != secured.getpeercert(binary_form=True):
+            raise ProbeError(f"the certificate served is not the one in {probe.certificate}")
+    return secured
+
+
+def _xtext(text: str) -> str:
+    """Encode ``text`` as xtext (RFC 3461 4)."""
+    return "".join(c if "!" <= c <= "~" and c not in "+=" else f"+{ord(c):02X}" for c in text)
+
+
+def _sasl_handshake(link: socket.socket) -> str:
+    """Speak Dovecot's authentication protocol up to DONE; return the server's process number.
+
+    Source: Dovecot's "Authentication Protocol" design document, sections "Client <-> Server" and "Server process id".
+    """
+    link.sendall(f"VERSION\t1\t2\nCPID\t{os.getpid()}\n".encode())
+    received = b""
+    while b"DONE\n" not in received:
+        more = link.recv(4096)
+        if not more:
+            raise ProbeError("the authentication server closed the connection")
+        received += more
+    lines = received.decode(errors="replace").splitlines()
+    if not any(line.startswith("MECH\t") for line in lines):
+        raise ProbeError("the authentication server offers no mechanism")
+    return next((line for line in lines if line.startswith("SPID\t")), "")
+
+
+def _milter_handshake(link: socket.socket) -> str:
+    """Negotiate options as a mail server does: a packet ``O`` with version 6 and no demands is answered by ``O``."""
+    link.sendall(struct.pack("!IcIII", 13, b"O", 6, 0x1FF, 0x1FFFFF))
+    answer = link.recv(64)
+    if answer[4:5] != b"O":
+        raise ProbeError("the milter did not answer the negotiation")
+    link.sendall(struct.pack("!Ic", 1, b"Q"))
+    return ""
