@@ -1,0 +1,172 @@
+# Copyright: the Postseal maintainers
+# GNU General Public License v3.0 or later (see LICENSE)
+"""Keep one ACME certificate for a key that exists already. Standard library, Python 3.9.
+
+certbot has no option to use a given key and renew, but it renews a lineage with the key it finds there when
+``reuse_key`` is set (certbot(1)). So the lineage is seeded with our key and a self-signed placeholder, and certbot
+replaces the placeholder at once. Why certbot: docs/decisions/0006-acme-client.md.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from . import acme
+from .errors import HostError
+from .lineage import Certificate, Lineage, Order, read_key
+from .system import SupportFile, command, install, unit_runs
+
+RUN = Path("/run/postseal")
+CA_FILE = Path("/etc/postseal/acme-ca.pem")
+TIMER = "certbot.timer"
+# certbot's own timer renews at a third of the lifetime; a run of ours steps in only when that has clearly failed.
+OVERDUE = 0.1
+
+
+def ensure(arguments: dict[str, Any]) -> dict[str, Any]:
+    """Make the lineage of ``arguments`` serve a certificate of the given key and names, and keep itself renewed.
+
+    ``arguments``: ``name`` (the lineage), ``names`` (subject alternative names, in order), ``key`` (path of the
+    private key), ``directory`` (ACME directory URL, RFC 8555 7.1.1), ``contact`` (mail address or null), ``ca`` (PEM
+    text of the authorities that vouch for the directory, or null for the system's), ``check`` (look, do not touch).
+
+    Returns ``{"changed", "issued", "reason", "expires", "spki_sha256"}``: why a certificate was (or in check mode
+    would be) asked for, and the end of validity in seconds since the epoch. Raises :class:`HostError` with cause and
+    remedy; the certificate that served before then still does.
+    """
+    order = Order(
+        name=arguments["name"],
+        names=tuple(arguments["names"]),
+        key=Path(arguments["key"]),
+        directory=arguments["directory"],
+        contact=arguments.get("contact"),
+        ca=arguments.get("ca"),
+    )
+    lineage = Lineage(order.name)
+    if arguments.get("check"):
+        return _look(order, lineage)
+    with _locked():
+        lineage.recover()
+        return _ensure(order, lineage)
+
+
+def _look(order: Order, lineage: Lineage) -> dict[str, Any]:
+    """Say what :func:`ensure` would do; a host without the key or OpenSSL is simply a host that needs everything."""
+    try:
+        reason = need(order, lineage.certificate(), lineage.renewal(), read_key(order.key), time.time())
+    except HostError as problem:
+        reason = str(problem)
+    pending = [str(path) for path in support(order) if not path.current()]
+    return {"changed": bool(reason or pending or not unit_runs(TIMER)), "issued": False, "reason": reason}
+
+
+def _ensure(order: Order, lineage: Lineage) -> dict[str, Any]:
+    key = read_key(order.key)
+    found = lineage.certificate()
+    reason = need(order, found, lineage.renewal(), key, time.time())
+    files = [file for file in support(order) if not file.current()]
+    if reason or any(file.path == CA_FILE for file in files):
+        acme.probe(order.directory, order.ca)
+    install(files)
+    if reason:
+        found = _issue(order, lineage, found, key)
+    started = not unit_runs(TIMER)
+    if started:
+        command("systemctl", "enable", "--now", TIMER)
+    if found is None:  # unreachable: need() asks for a certificate where there is none
+        raise HostError(f"{lineage.fullchain} is missing")
+    return {
+        "changed": bool(reason or files or started),
+        "issued": bool(reason),
+        "reason": reason,
+        "expires": found.not_after,
+        "spki_sha256": found.spki_sha256,
+    }
+
+
+def need(order: Order, found: Certificate | None, renewal: dict[str, str], key: str, now: float) -> str | None:
+    """Return why a new certificate must be asked for, or ``None``.
+
+    ``found`` is the certificate that serves, ``renewal`` certbot's parameters for it, ``key`` the hex SHA-256 of our
+    key's SPKI, ``now`` seconds since the epoch.
+    """
+    if found is None:
+        return "there is no certificate yet"
+    overdue = found.not_after - now < OVERDUE * (found.not_after - found.not_before)
+    kept = (renewal.get("reuse_key"), renewal.get("authenticator")) == ("True", "webroot")
+    reasons = (
+        (found.spki_sha256 != key, f"the certificate is not for the key in {order.key}"),
+        (found.self_signed, "an earlier run left a placeholder"),
+        (set(found.names) != set(order.names), f"it names {', '.join(found.names)}, not {', '.join(order.names)}"),
+        (overdue, "it has not been renewed in time"),
+        (renewal.get("server") != order.directory, f"it came from {renewal.get('server')}, not {order.directory}"),
+        (not kept, "its renewal would not keep the key"),
+    )
+    return next((reason for applies, reason in reasons if applies), None)
+
+
+def _issue(order: Order, lineage: Lineage, found: Certificate | None, key: str) -> Certificate:
+    """Ask the authority for a certificate; on failure put back what served before."""
+    seeded = found is None or found.spki_sha256 != key
+    if seeded:
+        lineage.seed(order)
+    try:
+        acme.certbot(order, CA_FILE if order.ca else None)
+        issued = _received(order, lineage, key)
+    except BaseException:
+        if seeded:
+            lineage.restore()
+        raise
+    lineage.forget_backup()
+    return issued
+
+
+def _received(order: Order, lineage: Lineage, key: str) -> Certificate:
+    found = lineage.certificate()
+    if found is None or found.self_signed or found.spki_sha256 != key:
+        raise HostError(f"certbot succeeded, but {lineage.fullchain} is no certificate for the key in {order.key}")
+    return found
+
+
+def support(order: Order) -> list[SupportFile]:
+    """Return the files certbot's own timer needs to renew as we would: trusted authority, reload of Postfix."""
+    drop_in = Path("/etc/systemd/system/certbot.service.d/postseal.conf")
+    hook = Path("/etc/letsencrypt/renewal-hooks/deploy/postseal")
+    environment = f"""\
+# Written by Postseal. certbot asks the authority through python-requests, which trusts what this variable names.
+[Service]
+Environment=REQUESTS_CA_BUNDLE={CA_FILE}
+"""
+    reload = f"""\
+#!/bin/sh
+# Written by Postseal. certbot runs this after each renewal (certbot(1), renewal-hooks/deploy). Postfix reads a
+# certificate when an smtpd starts, so without a reload long-lived ones would serve the old one until they end.
+[ "$RENEWED_LINEAGE" = {Lineage(order.name).live} ] || exit 0
+postfix status >/dev/null 2>&1 || exit 0
+exec postfix reload
+"""
+    return [
+        SupportFile(CA_FILE, order.ca, 0o644),
+        SupportFile(drop_in, environment if order.ca else None, 0o644),
+        SupportFile(hook, reload, 0o755),
+    ]
+
+
+@contextmanager
+def _locked() -> Iterator[None]:
+    """Hold the host's lock on its certificate; raises :class:`HostError` when another run has it."""
+    RUN.mkdir(mode=0o755, exist_ok=True)
+    handle = os.open(RUN / "certificate.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        yield
+    except BlockingIOError:
+        raise HostError("another run is changing this host's certificate; wait for it to end") from None
+    finally:
+        os.close(handle)
