@@ -1,0 +1,130 @@
+# Copyright: the Postseal maintainers
+# GNU General Public License v3.0 or later (see LICENSE)
+"""A claim: one value that shall stand in a slot of a record set, whatever else stands beside it.
+
+A record set at a domain's apex belongs to many: the TXT set alone holds SPF and the verification tokens of other
+services. A slot is the part of a set that a claim speaks for; what the slot does not hold is carried along untouched.
+Slots are defined by those who know what the values mean, so neither the plan nor any provider knows about mail.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+
+from .errors import PlanError
+from .records import Key, Value, shown
+
+
+@dataclass(frozen=True)
+class Merged:
+    """One value that serves us and others; ``share`` is the part of it that only we ask for."""
+
+    value: Value
+    share: Value
+
+
+Merge = Callable[[Value, Sequence[Value], Value | None], Merged]
+"""``merge(asked, found, share)``: one value from what we ask for and what the slot holds.
+
+``share`` is the part that was ours when we last wrote the slot, ``None`` if we never did: the rest of ``found`` is
+foreign. Raises :class:`ValueError` when the found values allow no merge.
+"""
+
+
+@dataclass(frozen=True)
+class Slot:
+    """A part of a record set.
+
+    :param label: names the slot in messages and plans, ``spf``, ``dkim:<selector>``
+    :param holds: tells whether a value belongs to the slot
+    :param single: the slot has room for one value, as RFC 7208 has for SPF
+    :param merge: how to live with foreign values; without it they are a conflict
+    """
+
+    label: str
+    holds: Callable[[Value], bool]
+    single: bool = True
+    merge: Merge | None = None
+
+
+@dataclass(frozen=True)
+class Claim:
+    """One desired value.
+
+    :param name: owner name, canonical
+    :param anchor: the name whose zone is asked for: the domain or host on whose behalf the claim is made
+    :param subject: who asks, for messages: ``domain shop.test``
+    :param required: without a managed zone it is an error; else it is noted and left out
+    :param requires_dnssec: only published in a signed zone (TLSA, RFC 6698 4.1)
+    """
+
+    name: str
+    type: str
+    slot: Slot
+    value: Value
+    ttl: int
+    anchor: str
+    subject: str
+    required: bool = True
+    requires_dnssec: bool = False
+
+    def __post_init__(self) -> None:
+        if not self.slot.holds(self.value):
+            raise ValueError(f"{self.name} {self.type}: slot {self.slot.label} does not hold {text(self.value)}")
+
+    @property
+    def key(self) -> Key:
+        """The record set that the claim is about."""
+        return (self.name, self.type)
+
+
+@dataclass(frozen=True)
+class Pending:
+    """A claim whose value is not known yet. Nothing of ours is removed from its slot meanwhile.
+
+    An empty ``type`` stands for claims of which not even the names are known.
+    """
+
+    name: str
+    type: str
+    slot: str
+    anchor: str
+    reason: str
+
+    def __str__(self) -> str:
+        what = f"{self.name} {self.type}" if self.type else self.name
+        return f"{what} ({self.slot}): {self.reason}"
+
+
+@dataclass(frozen=True)
+class Wish:
+    """What one slot of one record set shall hold, gathered from all claims on it."""
+
+    slot: Slot
+    values: tuple[Value, ...]
+    ttl: int
+    subject: str
+
+
+def gather(claims: Iterable[Claim]) -> dict[Key, tuple[Wish, ...]]:
+    """Group claims by record set and slot.
+
+    Raises :class:`PlanError` when two claims want different values in a slot with room for one.
+    """
+    slots: dict[Key, dict[str, list[Claim]]] = {}
+    for claim in claims:
+        slots.setdefault(claim.key, {}).setdefault(claim.slot.label, []).append(claim)
+    return {key: tuple(_wish(key, found) for _, found in sorted(slots[key].items())) for key in sorted(slots)}
+
+
+def _wish(key: Key, claims: list[Claim]) -> Wish:
+    values = tuple(dict.fromkeys(claim.value for claim in claims))
+    subjects = tuple(dict.fromkeys(claim.subject for claim in claims))
+    if claims[0].slot.single and len(values) > 1:
+        raise PlanError(
+            f"{key[0]} {key[1]} has room for one {claims[0].slot.label} value, and {' and '.join(subjects)} each want "
+            f"their own: {', '.join(map(shown, values))}",
+            "Say it once in the inventory",
+        )
+    return Wish(claims[0].slot, values, min(claim.ttl for claim in claims), subjects[0])

@@ -1,0 +1,85 @@
+# Copyright: the Postseal maintainers
+# GNU General Public License v3.0 or later (see LICENSE)
+"""What a DNS provider must do for the engine. Providers know zones, record sets and their own API; nothing of mail."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from ..plan import ZonePlan
+from ..records import Key
+from ..snapshot import Change, Snapshot
+
+
+@dataclass(frozen=True)
+class Capabilities:
+    """What the engine must know beforehand.
+
+    :param atomic: what happens together or not at all: ``zone`` a whole plan, ``batch`` one batch, ``none``
+    :param registry: ownership needs the registry record; else the provider keeps marks beside the records
+    :param min_ttl: the smallest TTL in seconds that the provider accepts
+    :param max_ttl: the largest
+    """
+
+    atomic: str
+    registry: bool = True
+    min_ttl: int = 0
+    max_ttl: int = 2**31 - 1
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Changes that go out in one call. ``body`` is the provider's own form of them."""
+
+    changes: tuple[Change, ...]
+    body: object
+
+
+@dataclass(frozen=True)
+class Server:
+    """One address of one authoritative name server. Without an address its name could not be resolved."""
+
+    name: str
+    address: str
+    port: int = 53
+
+    def __str__(self) -> str:
+        where = self.address if self.port == 53 else f"{self.address} port {self.port}"  # noqa: PLR2004
+        return f"{self.name} ({where or 'no address'})"
+
+
+class Provider(Protocol):
+    """One provider of the inventory. Methods may be called from several threads, for different zones.
+
+    All raise subclasses of :class:`~..errors.ProviderError`, whose text never holds a secret.
+    """
+
+    name: str
+    caps: Capabilities
+
+    def zone_of(self, name: str) -> str:
+        """Return the zone that holds ``name``; raises :class:`~..errors.ZoneNotFound`."""
+
+    def fetch(self, zone: str, keys: Collection[Key]) -> Snapshot:
+        """Return the zone, with at least the sets in ``keys``, the apex, the registry and delegations above ``keys``.
+
+        Complete or an error, never a part.
+        """
+
+    def render(self, plan: ZonePlan, snapshot: Snapshot) -> Sequence[Batch]:
+        """Return the calls that carry out ``plan``, without any I/O; their number is the estimate in check mode.
+
+        Raises :class:`~..errors.InvalidRecord` for what the provider cannot hold.
+        """
+
+    def apply(self, zone: str, batch: Batch) -> None:
+        """Write one batch. Never tries again by itself.
+
+        Raises :class:`~..errors.ConflictError` when a guarded set is no longer what the snapshot said, and
+        :class:`~..errors.TransportError` with ``maybe_applied`` when the outcome is unknown.
+        """
+
+    def authorities(self, snapshot: Snapshot) -> Sequence[Server]:
+        """Return every server that answers for the zone in public; those are waited for."""

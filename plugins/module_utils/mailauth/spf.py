@@ -1,0 +1,117 @@
+# Copyright: the Postseal maintainers
+# GNU General Public License v3.0 or later (see LICENSE)
+"""SPF records (RFC 7208): build, parse, unite."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from ipaddress import ip_address
+
+VERSION = b"v=spf1"
+# RFC 7208 4.6.1 and 12. Values keep their macros: they are other people's text and only carried along.
+_DIRECTIVE = re.compile(r"([+?~-]?)(all|include|a|mx|ptr|ip4|ip6|exists)((?:[:/].*)?)", re.IGNORECASE)
+_MODIFIER = re.compile(r"([a-z][a-z0-9._-]*)=(.*)", re.IGNORECASE)
+_NEEDS_VALUE = ("include", "ip4", "ip6", "exists")
+_QUALIFIERS = {"fail": "-", "softfail": "~", "neutral": "?", "pass": "+"}
+_STRICTEST_FIRST = "-~?+"
+
+
+@dataclass(frozen=True)
+class Spf:
+    """A parsed record.
+
+    :param mechanisms: directives except ``all``, in order, each with its qualifier unless that is ``+``
+    :param all: qualifier of ``all``: one of ``-~?+``, ``None`` without it
+    :param redirect: target of ``redirect=``
+    :param modifiers: other modifiers, such as ``exp=...``
+    """
+
+    mechanisms: tuple[str, ...]
+    all: str | None = None
+    redirect: str | None = None
+    modifiers: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        terms = [VERSION.decode(), *self.mechanisms]
+        terms += [f"{self.all}all".removeprefix("+")] if self.all else []
+        terms += [f"redirect={self.redirect}"] if self.redirect else []
+        return " ".join([*terms, *self.modifiers])
+
+    def encode(self) -> bytes:
+        """Return the record as TXT data."""
+        return str(self).encode("ascii")
+
+
+def is_spf(data: bytes) -> bool:
+    """Tell whether TXT data is an SPF record: the version alone or followed by a space (RFC 7208 4.5)."""
+    return data[:7].lower().rstrip(b" ") == VERSION and data[6:7] in (b"", b" ")
+
+
+def for_addresses(addresses: Iterable[str], include: Iterable[str] = (), final: str = "fail") -> Spf:
+    """Return the record by which ``addresses`` and what ``include`` names may send.
+
+    :param final: result for everyone else: ``fail``, ``softfail`` or ``neutral``
+    """
+    networks = [f"ip{address.version}:{address}" for address in map(ip_address, addresses)]
+    return Spf((*networks, *(f"include:{name}" for name in include)), _QUALIFIERS[final])
+
+
+def for_helo() -> Spf:
+    """Return the record of a name used in HELO: its own addresses and nobody else (RFC 7208 2.3)."""
+    return Spf(("a",), "-")
+
+
+def parse(data: bytes) -> Spf:
+    """Return the record in TXT data; raises :class:`ValueError` naming the term that RFC 7208 does not allow."""
+    if not is_spf(data):
+        raise ValueError("it does not begin with v=spf1")
+    try:
+        terms = data.decode("ascii").split(" ")[1:]
+    except UnicodeDecodeError:
+        raise ValueError("it holds characters outside ASCII (RFC 7208 3.1)") from None
+    mechanisms: list[str] = []
+    modifiers: list[str] = []
+    found: dict[str, str] = {}
+    for term in filter(None, terms):
+        directive, modifier = _DIRECTIVE.fullmatch(term), _MODIFIER.fullmatch(term)
+        if directive:
+            qualifier, name, value = directive[1].removeprefix("+"), directive[2].lower(), directive[3]
+            if (name in _NEEDS_VALUE and len(value) < 2) or (name == "all" and value):  # noqa: PLR2004
+                raise ValueError(f"{term!r} is not a mechanism of RFC 7208")
+            if name == "all":
+                found.setdefault("all", qualifier or "+")
+            elif "all" not in found:  # what follows all is ignored, 5.1
+                mechanisms.append(f"{qualifier}{name}{value}")
+        elif modifier and modifier[1].lower() == "redirect":
+            if "redirect" in found:
+                raise ValueError("it redirects twice")
+            found["redirect"] = modifier[2]
+        elif modifier:
+            modifiers.append(term)
+        else:
+            raise ValueError(f"{term!r} is neither a mechanism nor a modifier of RFC 7208")
+    redirect = None if "all" in found else found.get("redirect")  # all makes redirect void, 6.1
+    return Spf(tuple(dict.fromkeys(mechanisms)), found.get("all"), redirect, tuple(modifiers))
+
+
+def unite(ours: Spf, found: Sequence[Spf], share: Spf | None) -> tuple[Spf, Spf]:
+    """Return one record for us and for those who stand in ``found``, and the share of it that is only ours.
+
+    Our mechanisms come first, the strictest explicit ``all`` wins, and a foreign ``redirect`` becomes an ``include``
+    (with ``all`` present it would be void). ``share`` is what was only ours when ``found`` was written.
+    """
+    had = share or Spf(())
+    foreign = tuple(
+        mechanism
+        for record in found
+        for mechanism in (*record.mechanisms, *([f"include:{record.redirect}"] if record.redirect else []))
+        if mechanism not in had.mechanisms
+    )
+    foreign_all = [record.all for record in found if record.all and record.all != had.all]
+    modifiers = tuple(dict.fromkeys(term for record in found for term in record.modifiers))
+    final = min([ours.all or "+", *foreign_all], key=_STRICTEST_FIRST.index)
+    united = Spf(tuple(dict.fromkeys((*ours.mechanisms, *foreign))), final, None, modifiers)
+    mine = tuple(mechanism for mechanism in ours.mechanisms if mechanism not in foreign)
+    return united, Spf(mine, None if final in foreign_all else final)
