@@ -8,16 +8,18 @@ import os
 import re
 import shutil
 import subprocess
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from lab import tools
 
-# A user namespace without a mapping: nobody's user id outside, and not root inside.
-NOBODY = ["unshare", "--user"]
-# One where this user looks like root, with a network that leads nowhere.
-OFFLINE = ["unshare", "--user", "--map-root-user", "--net"]
+ROOT_HERE = os.geteuid() == 0
+# As somebody without rights, and as root (or what looks like it) with a network that leads nowhere.
+NOBODY = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"] if ROOT_HERE else []
+OFFLINE = ["unshare", "--net"] if ROOT_HERE else ["unshare", "--user", "--map-root-user", "--net"]
 
 
 def run(*command: str | Path, **environment: str) -> subprocess.CompletedProcess[str]:
@@ -33,16 +35,19 @@ def run(*command: str | Path, **environment: str) -> subprocess.CompletedProcess
 
 
 @pytest.fixture
-def checkout(root: Path, tmp_path: Path) -> Path:
-    """A checkout of what script/bootstrap reads, without an environment."""
-    for folder in ("script", "requirements"):
-        shutil.copytree(root / folder, tmp_path / folder)
-    return tmp_path
+def checkout(root: Path) -> Iterator[Path]:
+    """A checkout of the entry points, without an environment, that everybody may read."""
+    with tempfile.TemporaryDirectory() as name:
+        directory = Path(name)
+        directory.chmod(0o755)
+        for folder in ("script", "requirements", "lab"):
+            shutil.copytree(root / folder, directory / folder)
+        yield directory
 
 
 @pytest.mark.parametrize("command", [["demo"], ["test"], ["test", "lab"], ["bench"], ["lab", "up"]])
-def test_without_root_nothing_is_done(root: Path, command: list[str]) -> None:
-    done = run(*NOBODY, root / "script" / command[0], *command[1:])
+def test_without_root_nothing_is_done(checkout: Path, command: list[str]) -> None:
+    done = run(*NOBODY, checkout / "script" / command[0], *command[1:])
     assert done.returncode == 1
     assert "root" in done.stderr
     assert "==>" not in done.stdout
