@@ -1,0 +1,253 @@
+# Copyright: the Postseal maintainers
+# GNU General Public License v3.0 or later (see LICENSE)
+"""How the proof runs under pytest: inventory in, probes started at once, four outcomes, one report, one exit code."""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from collections.abc import Generator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+from ansible_collections.postseal.mail.plugins.module_utils.model.types import Domain, MailHost, Model
+from ansible_collections.postseal.mail.tests.verify.proof import report
+from ansible_collections.postseal.mail.tests.verify.proof.catalogue import remedy
+from ansible_collections.postseal.mail.tests.verify.proof.claimed import Claims
+from ansible_collections.postseal.mail.tests.verify.proof.given import (
+    ROOT,
+    Given,
+    GivenError,
+    Resolving,
+    from_descriptor,
+)
+from ansible_collections.postseal.mail.tests.verify.proof.observe import Observer, Settings
+from ansible_collections.postseal.mail.tests.verify.proof.outcome import (
+    CheckFailedError,
+    NotApplicableError,
+    NotTestedError,
+    Result,
+    Results,
+    Status,
+)
+from ansible_collections.postseal.mail.tests.verify.proof.targets import (
+    Endpoint,
+    endpoints,
+    first_address,
+    host_names,
+)
+
+COULD_NOT_RUN = 2
+# Category, letter and word for pytest's progress; passed and failed have theirs already.
+SHOWN = {
+    Status.NOT_TESTED.value: ("not tested", "N", "NOT TESTED"),
+    Status.NOT_APPLICABLE.value: ("not applicable", "-", "NOT APPLICABLE"),
+}
+
+
+@dataclass(frozen=True)
+class Absent:
+    """Stands for targets that the inventory does not give; the text says what would."""
+
+    reason: str
+
+
+@dataclass
+class State:
+    """What belongs to one run."""
+
+    resolving: Resolving | None
+    given: Given | None = None
+    observer: Observer | None = None
+    directory: tempfile.TemporaryDirectory[str] | None = None
+    started: float = 0.0
+
+
+STATE = pytest.StashKey[State]()
+RESULTS = pytest.StashKey[Results]()
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    group = parser.getgroup("postseal", "verification of a mail submission service")
+    group.addoption("--vault-password-file", help="for the inventory, as ansible-playbook takes it")
+    group.addoption("--handover-fd", type=int, help="read the inventory from this descriptor (the action does)")
+    group.addoption("--report-directory", default=str(ROOT / "report"), help="where verify.json and verify.xml go")
+    group.addoption("--delivery-timeout", type=float, default=30.0, help="seconds to wait for the probe message")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    inventory = config.getoption("--ansible-inventory", None)
+    descriptor = config.getoption("--handover-fd")
+    resolving = Resolving(inventory, config.getoption("--vault-password-file")) if descriptor is None else None
+    config.stash[STATE] = State(resolving, started=time.time())
+    config.stash[RESULTS] = Results()
+    # One line per finding is the report's work; pytest's own tracebacks and lists would only repeat it.
+    config.option.tbstyle = "no"
+    config.option.reportchars = "N"
+
+
+def _given(config: pytest.Config) -> Given:
+    state = config.stash[STATE]
+    if state.given is None:
+        descriptor = config.getoption("--handover-fd")
+        try:
+            state.given = state.resolving.result() if state.resolving else from_descriptor(descriptor)
+        except GivenError as error:
+            pytest.exit(str(error), returncode=COULD_NOT_RUN)
+    return state.given
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    targets = _targets(_given(metafunc.config).model)
+    for name in set(metafunc.fixturenames) & set(targets):
+        metafunc.parametrize(name, targets[name], ids=_target)
+
+
+def _targets(model: Model) -> dict[str, list[Any]]:
+    """Return by parameter name what a check of that parameter runs on."""
+    everything = endpoints(model)
+    first = first_address(model, everything)
+    no_probe: list[Any] = [Absent("postseal_probe is not set, so nothing was sent")]
+    domains = [domain.name for domain in model.domains]
+    return {
+        "any_endpoint": list(everything),
+        "any_starttls": [endpoint for endpoint in everything if not endpoint.implicit_tls],
+        "any_implicit": [endpoint for endpoint in everything if endpoint.implicit_tls],
+        "endpoint": list(first),
+        "starttls": [endpoint for endpoint in first if not endpoint.implicit_tls],
+        "probed_endpoint": list(first) if model.probe else no_probe,
+        "credentialed_endpoint": list(first) if model.credentials else [Absent("postseal_credentials is empty")],
+        "mail_host": list(model.hosts),
+        "domain": list(model.domains) or [Absent("postseal_domains is empty")],
+        "service_name": list(host_names(model)),
+        "spf_name": [*domains, *(host.name for host in model.hosts if host.name not in domains)],
+        "sending_address": [(host, address) for host in model.hosts for address in host.addresses],
+    }
+
+
+def _target(value: Any) -> str:
+    """Return what a report calls a target."""
+    if isinstance(value, (Domain, MailHost)):
+        return value.name
+    if isinstance(value, Absent):
+        return "-"
+    if isinstance(value, tuple):
+        return f"{value[0].name} {value[1]}"
+    return str(value)
+
+
+def _context(value: Any) -> dict[str, str]:
+    """Return what a remedy can say about a target."""
+    if isinstance(value, Endpoint):
+        return value.context
+    if isinstance(value, MailHost):
+        return {"host": value.name}
+    if isinstance(value, Domain):
+        return {"domain": value.name}
+    if isinstance(value, tuple):
+        return {"host": value[0].name, "address": value[1]}
+    return {"name": str(value)}
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    state = session.config.stash[STATE]
+    if not session.items or session.config.option.collectonly:
+        return
+    given = _given(session.config)
+    state.directory = tempfile.TemporaryDirectory(prefix="postseal-verify-")
+    settings = Settings(Path(state.directory.name), session.config.getoption("--delivery-timeout"))
+    state.observer = Observer(given.model, given.connections, settings)
+
+
+@pytest.fixture(scope="session")
+def observed(pytestconfig: pytest.Config) -> Observer:
+    observer = pytestconfig.stash[STATE].observer
+    assert observer is not None
+    return observer
+
+
+@pytest.fixture(scope="session")
+def claims(observed: Observer) -> Claims:
+    return Claims(observed)
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    for value in _parameters(item).values():
+        if isinstance(value, Absent):
+            raise NotApplicableError(value.reason)
+
+
+def _parameters(item: pytest.Item) -> dict[str, Any]:
+    callspec = getattr(item, "callspec", None)
+    return dict(callspec.params) if callspec else {}
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    finished = yield
+    if call.excinfo is None and call.when != "call":
+        return finished
+    result = _result(item, call)
+    item.config.stash[RESULTS].items.append(result)
+    finished.user_properties.append(("status", result.status.value))
+    text = f"{result.status.value}: {result.observed}"
+    if result.status in (Status.NOT_TESTED, Status.NOT_APPLICABLE):
+        finished.outcome = "skipped"
+        finished.longrepr = (str(item.path), item.location[1] or 0, text)
+    elif result.status is Status.FAILED:
+        finished.longrepr = text
+    return finished
+
+
+def _result(item: pytest.Item, call: pytest.CallInfo[None]) -> Result:
+    parameters = _parameters(item)
+    target = ", ".join(map(_target, parameters.values())) or "-"
+    identifier = str(getattr(getattr(item, "function", None), "check_id", item.name))
+    error = call.excinfo.value if call.excinfo else None
+    if error is None:
+        return Result(identifier, target, Status.PASSED, seconds=call.duration)
+    hidden = report.secrets(_given(item.config).model)
+    if isinstance(error, CheckFailedError):
+        context = {key: text for value in parameters.values() for key, text in _context(value).items()}
+        advice = remedy(identifier, {**context, **error.remedy})
+        failed = Result(identifier, target, Status.FAILED, error.observed, advice, call.duration)
+        return report.without(failed, hidden)
+    if isinstance(error, NotApplicableError):
+        return Result(identifier, target, Status.NOT_APPLICABLE, str(error), seconds=call.duration)
+    reason = str(error) if isinstance(error, NotTestedError) else f"the check itself is broken: {error!r}"
+    return report.without(Result(identifier, target, Status.NOT_TESTED, reason, seconds=call.duration), hidden)
+
+
+def pytest_report_teststatus(report: pytest.TestReport) -> tuple[str, str, str] | None:
+    status = dict(report.user_properties).get("status")
+    return SHOWN.get(str(status))
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    state = session.config.stash[STATE]
+    if state.observer is not None:
+        state.observer.close()
+    if state.directory is not None:
+        state.directory.cleanup()
+    if session.config.option.collectonly or session.exitstatus not in (0, 1, pytest.ExitCode.NO_TESTS_COLLECTED):
+        return
+    session.exitstatus = session.config.stash[RESULTS].exit_code
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    results, state = config.stash[RESULTS], config.stash[STATE]
+    if state.given is None or state.observer is None:
+        return
+    model = state.given.model
+    hosts, domains = (tuple(item.name for item in items) for items in (model.hosts, model.domains))
+    run = report.Run(model.environment, state.started, time.time(), hosts, domains)
+    terminalreporter.ensure_newline()
+    for line in report.lines(results, run):
+        terminalreporter.line(line, red=line.startswith("FAILED"), yellow=line.startswith("NOT TESTED"))
+    written = report.write(results, run, Path(config.getoption("--report-directory")))
+    terminalreporter.line(f"report: {', '.join(map(str, written))}")

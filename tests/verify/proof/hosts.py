@@ -1,0 +1,103 @@
+# Copyright: the Postseal maintainers
+# GNU General Public License v3.0 or later (see LICENSE)
+"""The facts of a mail host: one SSH round trip with testinfra, the same program the roles' host code runs by."""
+
+from __future__ import annotations
+
+import shlex
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import testinfra
+from ansible_collections.postseal.mail.plugins.plugin_utils.program import parse, script
+
+from .smtp import UnavailableError
+
+TREES = (
+    "/etc/postseal",
+    "/etc/letsencrypt",
+    "/etc/dovecot",
+    "/etc/rspamd",
+    "/etc/postfix",
+    "/var/spool/postfix/private",
+    "/var/spool/postfix/rspamd",
+)
+UNITS = ("postfix.service", "postfix@-.service", "dovecot.service", "rspamd.service")
+PARAMETERS = (
+    "smtpd_milters",
+    "non_smtpd_milters",
+    "milter_default_action",
+    "internal_mail_filter_classes",
+)
+
+
+@dataclass(frozen=True)
+class Connection:
+    """How Ansible reaches a host: connection plugin, target, login, and ssh's own options in the order they apply."""
+
+    plugin: str
+    address: str
+    port: int
+    user: str | None
+    key: str | None
+    options: str
+    python: str
+
+    def ssh_config(self, control_directory: Path) -> str:
+        """Return an ssh_config(5) for this host alone, with one shared session for whoever comes within a minute."""
+        lines = [
+            "Host *",
+            f"  HostName {self.address}",
+            f"  Port {self.port}",
+            "  BatchMode yes",
+            "  ConnectTimeout 10",
+            "  ControlMaster auto",
+            "  ControlPersist 60",
+            # Without a ControlPath every command would pay for a handshake of its own.
+            f"  ControlPath {control_directory}/postseal-%C",
+        ]
+        if self.user:
+            lines.append(f"  User {self.user}")
+        if self.key:
+            lines.append(f"  IdentityFile {self.key}")
+        return "\n".join(lines) + "\n"
+
+
+def collect(name: str, connection: Connection, directory: Path) -> dict[str, Any]:
+    """Return the facts of a host in the shape of :func:`host.survey.collect`; ``directory`` takes the ssh_config.
+
+    Raises :class:`UnavailableError` with the cause if the host cannot be asked.
+    """
+    if connection.plugin not in ("ssh", "smart"):
+        raise UnavailableError(f"the facts of {name} need ssh, not ansible_connection: {connection.plugin}")
+    control = Path.home() / ".ansible" / "cp"
+    control.mkdir(mode=0o700, parents=True, exist_ok=True)
+    config = directory / f"{name}.ssh_config"
+    config.write_text(connection.ssh_config(control), "utf-8")
+    host = testinfra.get_host(
+        f"ssh://{name}",
+        ssh_config=str(config),
+        ssh_extra_args=connection.options or None,
+        controlpersist=0,
+    )
+    # The text becomes part of ssh's command line, which has room for 128 KiB (execve(2), MAX_ARG_STRLEN).
+    asked = {"trees": TREES, "units": UNITS, "parameters": PARAMETERS}
+    program = script("survey.collect", asked, modules=("errors", "keys", "survey"))
+    python = shlex.quote(connection.python)
+    # The program comes on standard input: neither the process list nor sudo's log show more than "python3 -".
+    run = f'if [ "$(id -u)" = 0 ]; then set -- {python} -; else set -- sudo -n {python} -; fi; "$@"'
+    command = f"{run} <<'END'\n{program}END\n"
+    try:
+        answer = host.run(command)
+        result = parse(answer.stdout, answer.stderr, answer.rc)
+    except RuntimeError as error:
+        # testinfra raises this for ssh's own failures, with the whole result as its only argument.
+        said = getattr(error.args[0], "stderr", "") if error.args else ""
+        cause = (said.strip().splitlines() or ["no reason given"])[-1]
+        raise UnavailableError(f"{name} cannot be reached by ssh: {cause}") from None
+    except (ValueError, OSError) as error:
+        raise UnavailableError(f"the facts of {name} cannot be read: {error}") from None
+    if result.pop("failed", False):
+        raise UnavailableError(f"the facts of {name} cannot be read: {result['msg']}")
+    return result

@@ -1,0 +1,118 @@
+# Copyright: the Postseal maintainers
+# GNU General Public License v3.0 or later (see LICENSE)
+"""The messages that prove the whole line: made here, handed to a mail host, found at a receiver.
+
+The mailbox is a directory into which a receiver writes each message as NAME.eml, the bytes as they came, and NAME.json
+with its verdicts: ``{"from", "to", "helo", "peer", "tls", "spf", "dmarc", "dkim": [{"domain", "selector", "algorithm",
+"result"}]}``.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from dataclasses import dataclass
+from email import message_from_bytes
+from email.message import Message
+from email.policy import compat32
+from pathlib import Path
+from secrets import token_hex
+from typing import Any
+
+from ansible_collections.postseal.mail.plugins.module_utils.model.types import Model
+
+from .smtp import Reply, UnavailableError
+from .submission import own_address, submit
+from .targets import Endpoint
+from .tls import session, verifying
+
+PAUSE = 0.05
+
+
+@dataclass(frozen=True)
+class Sent:
+    """A message that was handed over: the token that identifies it, our address as the host saw it, the last reply."""
+
+    token: str
+    own_address: str
+    reply: Reply
+
+
+@dataclass(frozen=True)
+class Received:
+    """A message as it arrived, and what the receiver made of it."""
+
+    sent: Sent
+    message: Message
+    verdict: dict[str, Any]
+
+    def dkim(self) -> list[dict[str, str]]:
+        """Return the receiver's verdicts on the DKIM signatures."""
+        found = self.verdict.get("dkim")
+        return [entry for entry in found if isinstance(entry, dict)] if isinstance(found, list) else []
+
+
+def send(model: Model, endpoint: Endpoint) -> Sent:
+    """Submit one message over verified TLS; it has neither Date nor Message-ID, so that the host must add them."""
+    probe = model.probe
+    if probe is None:
+        raise UnavailableError("postseal_probe is not set")
+    credential = model.credential(probe.credential)
+    token = token_hex(12)
+    lines = (
+        f"From: {own_address(credential)}",
+        f"To: {probe.recipient}",
+        f"Subject: Postseal probe {token}",
+        "MIME-Version: 1.0",
+        "Content-Type: text/plain; charset=us-ascii",
+        "",
+        f"Sent through {endpoint.host}, port {endpoint.port}, to prove that mail from here is delivered and trusted.",
+    )
+    with session(endpoint, verifying(model.tls.ca)) as client:
+        auth = client.authenticate(credential.login, probe.secret.reveal())
+        if auth.code != 235:
+            raise UnavailableError(f"the probe credential is answered {auth}")
+        reply = submit(client, own_address(credential), probe.recipient, "\r\n".join(lines).encode())
+        client.quit()
+        return Sent(token, client.own_address, reply)
+
+
+def wait_for(sent: Sent, directory: Path, since: float, seconds: float) -> Received | None:
+    """Return the message with the token, or ``None`` if it has not come within ``seconds``.
+
+    Only files changed after ``since`` (seconds of the epoch) are read. Raises :class:`UnavailableError` if the mailbox
+    cannot be read or a verdict is not JSON.
+    """
+    deadline = time.monotonic() + seconds
+    seen: set[Path] = set()
+    while True:
+        for path in _fresh(directory, since):
+            if path in seen:
+                continue
+            content = path.read_bytes()
+            if sent.token.encode() not in content:
+                seen.add(path)
+                continue
+            verdict = path.with_suffix(".json")
+            if verdict.exists():
+                return Received(sent, message_from_bytes(content, policy=compat32), _verdict(verdict))
+        if time.monotonic() >= deadline:
+            return None
+        time.sleep(PAUSE)
+
+
+def _fresh(directory: Path, since: float) -> list[Path]:
+    try:
+        return [path for path in directory.glob("*.eml") if path.stat().st_mtime >= since]
+    except OSError as error:
+        raise UnavailableError(f"the probe mailbox {directory} cannot be read: {error.strerror}") from None
+
+
+def _verdict(path: Path) -> dict[str, Any]:
+    try:
+        found = json.loads(path.read_text("utf-8"))
+    except (OSError, ValueError) as error:
+        raise UnavailableError(f"{path} is not a verdict: {error}") from None
+    if not isinstance(found, dict):
+        raise UnavailableError(f"{path} is not a verdict: it holds no object")
+    return found

@@ -1,0 +1,165 @@
+# Copyright: the Postseal maintainers
+# GNU General Public License v3.0 or later (see LICENSE)
+"""Everything that is looked at, started at once and asked for later: checks only judge what was observed.
+
+A host sees at most ``PER_HOST`` connections of ours at a time, so that its own limits do not colour the picture.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from threading import Semaphore
+from typing import Any, Generic, ParamSpec, TypeVar
+
+from ansible_collections.postseal.mail.plugins.module_utils.model.types import MailHost, Model
+
+from . import hosts, mailbox, submission, tls
+from .hello import LEGACY_SUITES, TLS_1_1, TLS_1_2, WEAK_SUITES
+from .names import LookupFailedError, Names
+from .outcome import NotTestedError
+from .smtp import Closed, Reply, UnavailableError
+from .targets import Endpoint, endpoints, first_address
+
+PER_HOST = 6
+WORKERS = 32
+UNKNOWN_USER = "postseal-nobody"
+T = TypeVar("T")
+P = ParamSpec("P")
+
+
+class Observed(Generic[T]):
+    """Something that is being looked at."""
+
+    def __init__(self, future: Future[T]) -> None:
+        self._future = future
+
+    def result(self) -> T:
+        """Wait for it and return it; raises :class:`NotTestedError` with the cause if it could not be seen."""
+        try:
+            return self._future.result()
+        except (UnavailableError, LookupFailedError) as error:
+            raise NotTestedError(str(error)) from None
+
+    def failure(self) -> UnavailableError | None:
+        """Wait for it and return why it could not be seen, ``None`` if it could."""
+        error = self._future.exception()
+        return error if isinstance(error, UnavailableError) else None
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How to look: a private directory for ssh's configuration, seconds to wait for the message."""
+
+    directory: Path
+    delivery_seconds: float = 30.0
+
+
+class Observer:
+    """Starts every probe that the model gives reason to; the attributes hold what comes of them, by target."""
+
+    def __init__(self, model: Model, connections: Mapping[str, hosts.Connection], settings: Settings) -> None:
+        self.model = model
+        self.settings = settings
+        self.names = Names(model.dns.resolvers)
+        self.endpoints = endpoints(model)
+        self.first = first_address(model, self.endpoints)
+        self.started = time.time()
+        self._pool = ThreadPoolExecutor(WORKERS, thread_name_prefix="probe")
+        self._gates = {host.name: Semaphore(PER_HOST) for host in model.hosts}
+        ca = model.tls.ca
+        starttls = [endpoint for endpoint in self.endpoints if not endpoint.implicit_tls]
+        implicit = [endpoint for endpoint in self.endpoints if endpoint.implicit_tls]
+
+        # What takes longest comes first: delivery, then refused passwords, which the server answers late on purpose.
+        self.sent: dict[Endpoint, Observed[mailbox.Sent]] = {}
+        self.received: dict[Endpoint, Observed[mailbox.Received | None]] = {}
+        self.login: dict[Endpoint, Observed[submission.Login]] = {}
+        self.smuggling: dict[Endpoint, Observed[tuple[submission.Smuggling, ...]]] = {}
+        if model.probe:
+            self.sent = {e: self._at(e, mailbox.send, model, e) for e in self.first}
+        self.facts: dict[str, Observed[dict[str, Any]]] = {
+            name: self._start(hosts.collect, name, connection, settings.directory)
+            for name, connection in connections.items()
+        }
+        self.wrong_password: dict[Endpoint, Observed[submission.WrongLogin]] = {}
+        if model.credentials:
+            known = model.credentials[0].login
+            self.wrong_password = {e: self._at(e, submission.wrong_login, e, known) for e in self.first}
+        domain = model.domains[0].name if model.domains else submission.FOREIGN
+        unknown = f"{UNKNOWN_USER}@{domain}"
+        self.unknown_user = {e: self._at(e, submission.wrong_login, e, unknown) for e in self.first}
+        if model.probe:
+            with_credential = (model.credential(model.probe.credential), model.probe.secret, model.probe.recipient, ca)
+            self.login = {e: self._at(e, submission.login, e, *with_credential) for e in self.first}
+            self.smuggling = {e: self._at(e, submission.smuggling, e, *with_credential) for e in self.first}
+            self.received = {
+                e: self._start(self._receive, sent, Path(model.probe.mailbox), settings.delivery_seconds)
+                for e, sent in self.sent.items()
+            }
+        self.secured = {e: self._at(e, submission.secured, e, ca) for e in self.endpoints}
+        self.cleartext = {e: self._at(e, submission.cleartext, e) for e in starttls}
+        self.injection = {e: self._at(e, _injection, e) for e in starttls}
+        self.plaintext = {e: self._at(e, submission.plaintext_answer, e) for e in implicit}
+        self.relay = {e: self._at(e, submission.relay, e) for e in self.first}
+        self.legacy = {e: self._at(e, tls.offer, e, TLS_1_1, LEGACY_SUITES) for e in self.first}
+        self.weak = {e: self._at(e, tls.offer, e, TLS_1_2, WEAK_SUITES) for e in self.first}
+        self.port_25: dict[str, Observed[submission.Port25]] = {}
+        for endpoint in self.first:
+            if endpoint.host not in self.port_25:
+                self.port_25[endpoint.host] = self._at(endpoint, submission.port_25, endpoint)
+        self.pointers = {
+            (host.name, address): self._start(self._reverse, address)
+            for host in model.hosts
+            for address in host.addresses
+        }
+
+    def close(self) -> None:
+        """Stop what has not begun and wait for the rest; every probe has its own time limit."""
+        self._pool.shutdown(cancel_futures=True)
+
+    def host_facts(self, host: MailHost, part: str) -> Any:
+        """Return one part of a host's facts; raises :class:`NotTestedError` if it could not be collected."""
+        facts = self.facts[host.name].result()
+        if part in facts["problems"]:
+            raise NotTestedError(f"{part} of {host.name}: {facts['problems'][part]}")
+        return facts[part]
+
+    def start(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> Observed[T]:
+        """Look at something else beside the rest."""
+        return self._start(function, *args, **kwargs)
+
+    def _start(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> Observed[T]:
+        return Observed(self._pool.submit(function, *args, **kwargs))
+
+    def _at(self, endpoint: Endpoint, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> Observed[T]:
+        gate = self._gates[endpoint.host]
+
+        def gated() -> T:
+            with gate:
+                return function(*args, **kwargs)
+
+        return Observed(self._pool.submit(gated))
+
+    def _reverse(self, address: str) -> tuple[tuple[str, tuple[str, ...]], ...]:
+        return tuple((name, self.names.addresses(name)) for name in self.names.pointers(address))
+
+    def _receive(self, sent: Observed[mailbox.Sent], directory: Path, seconds: float) -> mailbox.Received | None:
+        try:
+            handed_over = sent.result()
+        except NotTestedError as error:
+            raise UnavailableError(str(error)) from None
+        if not handed_over.reply.accepted:
+            raise UnavailableError(f"the message was not accepted: {handed_over.reply}")
+        return mailbox.wait_for(handed_over, directory, self.started - 1, seconds)
+
+
+def _injection(endpoint: Endpoint) -> Reply | None:
+    """Return the reply to the injected command, ``None`` if the server broke the connection off instead."""
+    try:
+        return submission.injection(endpoint)
+    except Closed:
+        return None

@@ -1,0 +1,64 @@
+# Copyright: the Postseal maintainers
+# GNU General Public License v3.0 or later (see LICENSE)
+"""What a check can end with. A check that returns has passed; everything else is said by raising."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+
+class Status(StrEnum):
+    """The four ends of a check. Only ``PASSED`` is good news; ``NOT_TESTED`` says that nobody knows."""
+
+    PASSED = "passed"
+    FAILED = "failed"
+    NOT_TESTED = "not tested"
+    NOT_APPLICABLE = "not applicable"
+
+
+class CheckFailedError(Exception):
+    """The system is not as it must be. ``observed`` is what was seen, in one line, without secrets."""
+
+    def __init__(self, observed: str, **remedy: str) -> None:
+        super().__init__(observed)
+        self.observed = observed
+        self.remedy = remedy
+
+
+class NotTestedError(Exception):
+    """The check could not be carried out; the text says why. It is never a pass."""
+
+
+class NotApplicableError(Exception):
+    """The inventory leaves nothing to check here; the text says which variable would change that."""
+
+
+@dataclass(frozen=True)
+class Result:
+    """One check on one target. ``observed`` is empty for a pass, ``remedy`` is set for a failure."""
+
+    check: str
+    target: str
+    status: Status
+    observed: str = ""
+    remedy: str = ""
+    seconds: float = 0.0
+
+
+@dataclass
+class Results:
+    """All results of a run, in the order they came."""
+
+    items: list[Result] = field(default_factory=list)
+
+    def having(self, status: Status) -> list[Result]:
+        """Return the results with ``status``."""
+        return [result for result in self.items if result.status is status]
+
+    @property
+    def exit_code(self) -> int:
+        """0: everything that applies passed. 1: something failed. 2: nothing failed, but not all could be tested."""
+        if self.having(Status.FAILED):
+            return 1
+        return 2 if self.having(Status.NOT_TESTED) or not self.having(Status.PASSED) else 0

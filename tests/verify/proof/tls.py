@@ -1,0 +1,140 @@
+# Copyright: the Postseal maintainers
+# GNU General Public License v3.0 or later (see LICENSE)
+"""TLS as a client sees it: the certificate a port serves, and what the port refuses to negotiate."""
+
+from __future__ import annotations
+
+import hashlib
+import ssl
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import cache
+
+from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+
+from .hello import Answer, client_hello, parse
+from .smtp import Client, Closed, UnavailableError
+from .targets import Endpoint
+
+
+@dataclass(frozen=True)
+class Certificate:
+    """A served leaf certificate. ``spki_sha256`` is TLSA 3 1 1 association data in hex; ``bits`` is the key's size."""
+
+    names: tuple[str, ...]
+    not_after: datetime
+    key: str
+    bits: int
+    spki_sha256: str
+    sha256: str
+
+    def days_left(self, now: datetime | None = None) -> float:
+        """Return the days until the certificate expires, negative after that."""
+        return (self.not_after - (now or datetime.now(UTC))).total_seconds() / 86400
+
+    def covers(self, name: str) -> bool:
+        """Whether a DNS-ID of the certificate matches ``name``; a wildcard stands for one label (RFC 9525 6.3)."""
+        return any(
+            candidate == name
+            or (candidate.startswith("*.") and name.partition(".")[2] == candidate[2:] and "." in name)
+            for candidate in self.names
+        )
+
+
+def read_certificate(der: bytes) -> Certificate:
+    """Return the facts of a DER certificate; raises :class:`UnavailableError` for one that cannot be parsed."""
+    try:
+        leaf = x509.load_der_x509_certificate(der)
+        public = leaf.public_key()
+        spki = public.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+        not_after = leaf.not_valid_after_utc
+        try:
+            extension = leaf.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+            names = tuple(name.lower() for name in extension.get_values_for_type(x509.DNSName))
+        except x509.ExtensionNotFound:
+            names = ()
+    except ValueError as error:
+        raise UnavailableError(f"the certificate cannot be parsed: {error}") from None
+    if isinstance(public, rsa.RSAPublicKey):
+        key, bits = "RSA", public.key_size
+    elif isinstance(public, ec.EllipticCurvePublicKey):
+        key, bits = f"ECDSA {public.curve.name}", public.key_size
+    else:
+        key, bits = ("Ed25519", 256) if isinstance(public, ed25519.Ed25519PublicKey) else (type(public).__name__, 0)
+    return Certificate(names, not_after, key, bits, hashlib.sha256(spki).hexdigest(), hashlib.sha256(der).hexdigest())
+
+
+@cache
+def verifying(ca: str | None) -> ssl.SSLContext:
+    """Return a context that checks chain and host name against ``ca`` (a bundle's path) or the system's authorities."""
+    return ssl.create_default_context(cafile=ca)
+
+
+@cache
+def trusting() -> ssl.SSLContext:
+    """Return a context for looking at what a server does; nothing secret may ever be sent through it."""
+    context = ssl.create_default_context()
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    return context
+
+
+def enter(client: Client, endpoint: Endpoint, context: ssl.SSLContext) -> ssl.SSLSocket:
+    """Take a fresh connection into TLS and return its socket; the next thing to say is EHLO (or to read a greeting).
+
+    Raises :class:`UnavailableError` if STARTTLS is not accepted and :class:`ssl.SSLError` if the handshake fails.
+    """
+    if not endpoint.implicit_tls:
+        client.greet()
+        answer = client.command("STARTTLS")
+        if answer.code != 220:
+            raise UnavailableError(f"STARTTLS is answered {answer}")
+    return client.starttls(context, endpoint.name)
+
+
+def session(endpoint: Endpoint, context: ssl.SSLContext) -> Client:
+    """Return a connection inside TLS on which EHLO has been said; the caller closes it."""
+    client = Client.connect(endpoint.address, endpoint.port)
+    try:
+        enter(client, endpoint, context)
+        if endpoint.implicit_tls:
+            client.greet()
+        else:
+            client.ehlo()
+    except ssl.SSLCertVerificationError as error:
+        client.close()
+        raise UnavailableError(f"the certificate is not valid for {endpoint.name}: {error.verify_message}") from None
+    except ssl.SSLError as error:
+        client.close()
+        raise UnavailableError(f"the TLS handshake fails: {error.reason or error}") from None
+    except UnavailableError:
+        client.close()
+        raise
+    return client
+
+
+def offer(endpoint: Endpoint, version: int, suites: tuple[int, ...]) -> Answer:
+    """Offer at most ``version`` with ``suites`` and return what the server answers.
+
+    Raises :class:`UnavailableError` if there is no answer: a closed connection is not yet a refusal.
+    """
+    with Client.connect(endpoint.address, endpoint.port, 10.0) as client:
+        if not endpoint.implicit_tls:
+            client.greet()
+            if (ready := client.command("STARTTLS")).code != 220:
+                raise UnavailableError(f"STARTTLS is answered {ready}")
+        client.send(client_hello(version, suites, endpoint.name))
+        data = b""
+        while True:
+            try:
+                answer = parse(data)
+            except ValueError as error:
+                raise UnavailableError(str(error)) from None
+            if answer is not None:
+                return answer
+            try:
+                data += client.receive()
+            except Closed:
+                raise UnavailableError("the server closed the connection without a TLS alert") from None

@@ -1,0 +1,77 @@
+# Copyright: the Postseal maintainers
+# GNU General Public License v3.0 or later (see LICENSE)
+"""What only shows from inside a mail host, judged from one survey (see host/survey.py)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ansible_collections.postseal.mail.plugins.module_utils.model.types import MailHost
+from ansible_collections.postseal.mail.tests.verify.proof.catalogue import check
+from ansible_collections.postseal.mail.tests.verify.proof.inside import (
+    MILTER_FAIL_CLOSED,
+    enabled,
+    loose_sockets,
+    milter_setting,
+    readable_secrets,
+    running,
+    unexpected_listeners,
+)
+from ansible_collections.postseal.mail.tests.verify.proof.observe import Observer
+from ansible_collections.postseal.mail.tests.verify.proof.outcome import CheckFailedError
+
+
+def _postfix(host: MailHost, observed: Observer) -> dict[str, Any]:
+    found: dict[str, Any] | None = observed.host_facts(host, "postfix")
+    if found is None:
+        raise CheckFailedError("Postfix is not installed")
+    return found
+
+
+@check("HOST-1")
+def test_secrets_are_private(mail_host: MailHost, observed: Observer) -> None:
+    if loose := readable_secrets(observed.host_facts(mail_host, "files")):
+        raise CheckFailedError("; ".join(loose))
+
+
+@check("HOST-2")
+def test_postfix_does_not_complain(mail_host: MailHost, observed: Observer) -> None:
+    found = _postfix(mail_host, observed)
+    if found["check"] != 0 or found["complaints"]:
+        raise CheckFailedError("; ".join(found["complaints"]) or f"postfix check ends with {found['check']}")
+
+
+@check("HOST-3")
+def test_listeners(mail_host: MailHost, observed: Observer) -> None:
+    if seen := unexpected_listeners(observed.host_facts(mail_host, "listeners"), observed.model.submission.ports.all):
+        raise CheckFailedError("; ".join(seen))
+
+
+@check("HOST-4")
+def test_services_run(mail_host: MailHost, observed: Observer) -> None:
+    units = observed.host_facts(mail_host, "units")
+    for service in ("postfix", "dovecot", "rspamd"):
+        if not running(units, service):
+            raise CheckFailedError(f"{service} does not run", unit=service)
+        if not enabled(units, service):
+            raise CheckFailedError(f"{service} runs, but does not start at boot", unit=service)
+
+
+@check("HOST-5")
+def test_signer_fails_closed(mail_host: MailHost, observed: Observer) -> None:
+    found = _postfix(mail_host, observed)
+    for service in observed.model.submission.ports.all:
+        setting = milter_setting(found, service)
+        if not setting.milters:
+            raise CheckFailedError(f"port {service} hands messages to no signer (smtpd_milters is empty)")
+        if setting.default_action not in MILTER_FAIL_CLOSED:
+            raise CheckFailedError(f"port {service}: milter_default_action is {setting.default_action}")
+    main = found["main"]
+    if not main.get("non_smtpd_milters") or "bounce" not in main.get("internal_mail_filter_classes", ""):
+        raise CheckFailedError("bounces leave unsigned: non_smtpd_milters, internal_mail_filter_classes")
+
+
+@check("HOST-6")
+def test_sockets_are_private(mail_host: MailHost, observed: Observer) -> None:
+    if loose := loose_sockets(observed.host_facts(mail_host, "files")):
+        raise CheckFailedError("; ".join(text for _, text in loose), path=loose[0][0])

@@ -1,0 +1,138 @@
+# Copyright: the Postseal maintainers
+# GNU General Public License v3.0 or later (see LICENSE)
+"""What the DNS says, on every authoritative server, against the claims that the DNS engine publishes."""
+
+from __future__ import annotations
+
+from ansible_collections.postseal.mail.plugins.module_utils.dns.records import Value
+from ansible_collections.postseal.mail.plugins.module_utils.mailauth import spf
+from ansible_collections.postseal.mail.plugins.module_utils.model.types import Domain, MailHost
+from ansible_collections.postseal.mail.tests.verify.proof.catalogue import check
+from ansible_collections.postseal.mail.tests.verify.proof.claimed import Claims, held_keys
+from ansible_collections.postseal.mail.tests.verify.proof.judge import expect_claim
+from ansible_collections.postseal.mail.tests.verify.proof.observe import Observer
+from ansible_collections.postseal.mail.tests.verify.proof.outcome import (
+    CheckFailedError,
+    NotApplicableError,
+    NotTestedError,
+)
+from ansible_collections.postseal.mail.tests.verify.proof.targets import Endpoint
+
+
+def _expect_claims(claims: Claims, label: str, owners: tuple[str, ...], absent: str) -> None:
+    """Check every claim of one kind; ``absent`` says why there may be none."""
+    found = claims.of(label, owners)
+    if not found:
+        raise NotApplicableError(absent)
+    for claim, answers in found:
+        expect_claim(claim, answers.result())
+
+
+@check("ADDR-1")
+def test_addresses(service_name: str, claims: Claims) -> None:
+    _expect_claims(claims, "address", (service_name,), "the model asks for no address")
+
+
+@check("MX-1")
+def test_mx(domain: Domain, claims: Claims) -> None:
+    _expect_claims(claims, "mx", (domain.name,), "the inventory names no mx for the domain")
+
+
+@check("SPF-1")
+def test_spf(spf_name: str, claims: Claims) -> None:
+    _expect_claims(claims, "spf", (spf_name,), "the model asks for no SPF record")
+
+
+@check("SPF-2")
+def test_spf_ends_in_no(domain: Domain, claims: Claims) -> None:
+    for claim, answers in claims.of("spf", (domain.name,)):
+        for answer in answers.result():
+            if answer.failure:
+                raise NotTestedError(f"{answer.server.name} ({answer.server.address}) {answer.failure}")
+            for value in filter(claim.slot.holds, answer.values):
+                _expect_strict(value, domain)
+
+
+def _expect_strict(value: Value, domain: Domain) -> None:
+    data = value if isinstance(value, bytes) else value.encode()
+    try:
+        record = spf.parse(data)
+    except ValueError as error:
+        raise CheckFailedError(f"{data.decode(errors='replace')!r}: {error}", domain=domain.name) from None
+    if record.all not in ("-", "~") and not (record.all is None and record.redirect):
+        raise CheckFailedError(f"{record} lets everybody send", domain=domain.name)
+
+
+@check("DKIM-1")
+def test_dkim(domain: Domain, claims: Claims) -> None:
+    found = claims.of("dkim:", (domain.name,))
+    if not found:
+        raise CheckFailedError("no mail host holds a DKIM key of the domain", record="(none yet)")
+    for claim, answers in found:
+        expect_claim(claim, answers.result())
+
+
+@check("DKIM-2")
+def test_hosts_hold_the_same_keys(domain: Domain, observed: Observer) -> None:
+    by_host = {
+        keys.host: {(key.algorithm, key.selector, key.public) for key in keys.dkim if key.domain == domain.name}
+        for keys in held_keys(observed)
+    }
+    for host, keys in by_host.items():
+        missing = set(domain.dkim.algorithms) - {algorithm for algorithm, _, _ in keys}
+        if missing:
+            raise CheckFailedError(f"{host} holds no key for {', '.join(sorted(missing))}")
+    everything = set[tuple[str, str, str]]().union(*by_host.values())
+    for host, keys in by_host.items():
+        if lacking := everything - keys:
+            raise CheckFailedError(f"{host} lacks {', '.join(sorted(selector for _, selector, _ in lacking))}")
+
+
+@check("DMARC-1")
+def test_dmarc(domain: Domain, claims: Claims) -> None:
+    _expect_claims(claims, "dmarc", (domain.name,), "the model asks for no DMARC record")
+
+
+@check("SRV-1")
+def test_srv(domain: Domain, claims: Claims) -> None:
+    _expect_claims(claims, "srv", (domain.name,), "the model asks for no SRV record")
+
+
+@check("DANE-1")
+def test_tlsa(service_name: str, claims: Claims, observed: Observer) -> None:
+    found = claims.of("tlsa:", (service_name,))
+    if not found:
+        raise CheckFailedError("no mail host holds the TLS key yet", record=f"_465._tcp.{service_name}. TLSA 3 1 1 ...")
+    servers = found[0][1].result()
+    if servers and all(not answer.failure and not answer.signed for answer in servers):
+        raise NotApplicableError(f"the zone of {service_name} is not signed by DNSSEC, so TLSA would mean nothing")
+    for claim, answers in found:
+        expect_claim(claim, answers.result())
+
+
+@check("DANE-2")
+def test_served_key_is_the_announced_one(any_endpoint: Endpoint, observed: Observer, claims: Claims) -> None:
+    served = observed.secured[any_endpoint].result().certificate.spki_sha256
+    found = False
+    for name in observed.model.service_names(observed.model.host(any_endpoint.host)):
+        owner = f"_{any_endpoint.port}._tcp.{name}"
+        announced = claims.announced(owner)
+        found = found or bool(announced)
+        if announced and f"3 1 1 {served}" not in announced:
+            raise CheckFailedError(
+                f"the port serves {served[:16]}..., {owner} announces {', '.join(map(str, announced))}"
+            )
+    if not found:
+        raise NotApplicableError(f"no TLSA record announces a key for port {any_endpoint.port}")
+
+
+@check("PTR-1")
+def test_reverse_names(sending_address: tuple[MailHost, str], observed: Observer) -> None:
+    host, address = sending_address
+    names = dict(observed.pointers[host.name, address].result())
+    if not names:
+        raise CheckFailedError(f"{address} has no reverse name", address=address)
+    if host.name not in names:
+        raise CheckFailedError(f"{address} is called {', '.join(names)}", address=address)
+    if address not in names[host.name]:
+        raise CheckFailedError(f"{host.name} leads to {', '.join(names[host.name])}, not to {address}", address=address)

@@ -1,0 +1,111 @@
+# Copyright: the Postseal maintainers
+# GNU General Public License v3.0 or later (see LICENSE)
+"""The protocol before and around authentication, as seen from outside."""
+
+from __future__ import annotations
+
+from ansible_collections.postseal.mail.plugins.module_utils.model.types import MailHost
+from ansible_collections.postseal.mail.tests.verify.proof.catalogue import check
+from ansible_collections.postseal.mail.tests.verify.proof.judge import (
+    expect_no_relay,
+    expect_one_message,
+    listens_to_the_world,
+)
+from ansible_collections.postseal.mail.tests.verify.proof.observe import Observer
+from ansible_collections.postseal.mail.tests.verify.proof.outcome import CheckFailedError, NotTestedError
+from ansible_collections.postseal.mail.tests.verify.proof.targets import Endpoint
+
+
+@check("PORT-1")
+def test_port_serves_submission(any_endpoint: Endpoint, observed: Observer) -> None:
+    if (failure := observed.secured[any_endpoint].failure()) is not None:
+        raise CheckFailedError(str(failure))
+
+
+@check("TLS-REQ-1")
+def test_nothing_before_starttls(any_starttls: Endpoint, observed: Observer) -> None:
+    seen = observed.cleartext[any_starttls].result()
+    if "STARTTLS" not in seen.keywords:
+        raise CheckFailedError("EHLO does not offer STARTTLS")
+    if "AUTH" in seen.keywords:
+        raise CheckFailedError("EHLO offers AUTH before TLS")
+    for command, reply in (("AUTH", seen.auth), ("MAIL", seen.mail)):
+        if 400 <= reply.code <= 499:
+            raise NotTestedError(f"{command} before TLS is answered {reply}")
+        # 530 "Must issue a STARTTLS command first" is RFC 3207's answer; AUTH may also not exist yet (503, 538).
+        if reply.code != 530 and not (command == "AUTH" and reply.refused):
+            raise CheckFailedError(f"{command} before TLS is answered {reply}, not 530")
+
+
+@check("TLS-REQ-2")
+def test_implicit_tls_from_the_first_byte(any_implicit: Endpoint, observed: Observer) -> None:
+    answer = observed.plaintext[any_implicit].result()
+    if answer[:1].isdigit():
+        raise CheckFailedError(f"plain text is answered {answer[:60]!r}")
+    observed.secured[any_implicit].result()
+
+
+@check("TLS-REQ-3")
+def test_state_is_discarded_after_starttls(starttls: Endpoint, observed: Observer) -> None:
+    reply = observed.secured[starttls].result().before_ehlo
+    if reply is None:
+        raise NotTestedError("the port has no STARTTLS")
+    if not reply.refused:
+        raise CheckFailedError(f"AUTH directly after STARTTLS, before a second EHLO, is answered {reply}")
+
+
+@check("INJ-1")
+def test_injected_command_is_not_obeyed(starttls: Endpoint, observed: Observer) -> None:
+    reply = observed.injection[starttls].result()
+    if reply is not None and not reply.refused:
+        raise CheckFailedError(f"an EHLO sent in the clear behind STARTTLS was answered inside TLS: {reply}")
+
+
+@check("RELAY-1")
+def test_no_relaying(endpoint: Endpoint, observed: Observer) -> None:
+    expect_no_relay(observed.relay[endpoint].result())
+
+
+@check("RELAY-2")
+def test_no_relaying_after_a_failed_login(endpoint: Endpoint, observed: Observer) -> None:
+    expect_no_relay((observed.unknown_user[endpoint].result().after,))
+
+
+@check("PORT25-1")
+def test_port_25_is_no_submission_port(mail_host: MailHost, observed: Observer) -> None:
+    try:
+        seen = observed.port_25[mail_host.name].result()
+    except NotTestedError:
+        # A silent port may be closed there or blocked here; the host itself knows whether anything listens.
+        if any(
+            entry["port"] == 25 and listens_to_the_world(entry) for entry in observed.host_facts(mail_host, "listeners")
+        ):
+            raise
+        return
+    if seen.closed:
+        return
+    if "AUTH" in seen.keywords:
+        raise CheckFailedError("port 25 offers AUTH")
+    if seen.attempt is not None:
+        expect_no_relay((seen.attempt,))
+
+
+@check("VRFY-1")
+def test_vrfy_tells_nothing(endpoint: Endpoint, observed: Observer) -> None:
+    known, unknown = observed.secured[endpoint].result().verify
+    if known.code in (250, 251) or known.code != unknown.code:
+        raise CheckFailedError(f"VRFY postmaster: {known}; VRFY of a name that does not exist: {unknown}")
+
+
+@check("LIM-1")
+def test_announced_size(endpoint: Endpoint, observed: Observer) -> None:
+    expected = str(observed.model.submission.limits.message_size)
+    announced = observed.secured[endpoint].result().keywords.get("SIZE")
+    if announced != expected:
+        raise CheckFailedError(f"EHLO announces SIZE {announced or 'not at all'}, not {expected}", size=expected)
+
+
+@check("SMUG-1")
+def test_no_smuggling(probed_endpoint: Endpoint, observed: Observer) -> None:
+    for attempt in observed.smuggling[probed_endpoint].result():
+        expect_one_message(attempt)
