@@ -5,7 +5,6 @@
 from __future__ import annotations
 
 import importlib
-import traceback
 from typing import Any, Callable
 
 
@@ -35,6 +34,8 @@ def run(function: str, arguments: dict[str, Any]) -> dict[str, Any]:
     except HostError as error:
         return {**error.details, "failed": True, "msg": str(error)}
     except Exception as error:  # the controller must get an answer whatever happened
+        import traceback  # noqa: PLC0415  # it takes as long to import as a quick question takes to answer
+
         frame = traceback.extract_tb(error.__traceback__)[-1]
         cause = type(error).__name__ if isinstance(error, ValueError) else f"{type(error).__name__}: {error}"
         return {"failed": True, "msg": f"{function} failed at {frame.name}, line {frame.lineno}: {cause}"}

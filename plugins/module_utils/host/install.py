@@ -73,16 +73,14 @@ def draft_of(path: str) -> str:
 def date(path: str, dest: str, before: Standing) -> None:
     """Date a file so that its readers notice it at once.
 
-    Postfix waits until its files are two seconds old; Dovecot compares whole seconds and sizes of its password files,
-    so two versions must never share a second.
+    Postfix waits for a file that is newer than two seconds. Readers that look for changes compare whole seconds, and
+    Dovecot's password files besides only the size: two versions must never share a second.
     """
-    if dest in BACKDATED:
-        past = time.time() - BACKDATE_SECONDS
-        os.utime(path, (past, past))
-        return
-    earliest = before.mtime_ns // 10**9 + 1
-    if before.kind == "file" and time.time() < earliest:
-        os.utime(path, (earliest, earliest))
+    now = time.time()
+    wanted = now - BACKDATE_SECONDS if dest.startswith(BACKDATED) else now
+    if before.kind == "file":
+        wanted = max(wanted, before.mtime_ns // 10**9 + 1)
+    os.utime(path, (wanted, wanted))
 
 
 def sync_file(path: str) -> None:

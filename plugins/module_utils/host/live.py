@@ -5,7 +5,6 @@
 from __future__ import annotations
 
 import grp
-import hashlib
 import os
 import pwd
 import stat
@@ -117,6 +116,8 @@ def compare(files: tuple[FileSpec, ...], directories: tuple[DirectorySpec, ...],
 def digests(watched: tuple[str, ...], paths: Paths) -> dict[str, str | None]:
     """Return the SHA-256 of each watched file, links followed; ``None`` for a file that is not there."""
     found: dict[str, str | None] = {}
+    if watched:
+        import hashlib  # noqa: PLC0415  # OpenSSL comes with it, and most calls watch nothing
     for path in watched:
         try:
             with open(paths.live(path), "rb") as handle:

@@ -16,7 +16,8 @@ from collections.abc import Iterable
 
 from .request import Paths, Probe
 
-TIMEOUT = 2.0
+GLANCE_SECONDS = 2.0
+ANSWER_SECONDS = 5.0
 EXPECTED_AT_MAIL = (250,)
 # 450: a name that cannot be looked up now; it says nothing about this host's configuration.
 NO_FAULT_AT_RCPT = (450,)
@@ -35,7 +36,7 @@ def glance(probe: Probe, paths: Paths) -> str:
     the cost of a run that changes nothing.
     """
     try:
-        with _connect(probe, paths) as link:
+        with _connect(probe, paths, GLANCE_SECONDS) as link:
             if probe.protocol == "sasl":
                 return _sasl_handshake(link)
             if probe.protocol == "milter":
@@ -57,10 +58,10 @@ def examine(probe: Probe, paths: Paths, *, trusted: bool = False) -> str:
     if probe.protocol != "smtp":
         return glance(probe, paths)
     try:
-        with _connect(probe, paths) as link:
+        with _connect(probe, paths, ANSWER_SECONDS) as link:
             _examine_smtp(link, probe, paths, login="")
         if trusted and probe.login:
-            with _connect(probe, paths) as link:
+            with _connect(probe, paths, ANSWER_SECONDS) as link:
                 _examine_smtp(link, probe, paths, login=probe.login)
     except OSError as problem:
         raise ProbeError(f"{probe}: {problem}") from None
@@ -131,14 +132,14 @@ def _examine_smtp(link: socket.socket, probe: Probe, paths: Paths, login: str) -
     dialog.command("QUIT", (221,))
 
 
-def _connect(probe: Probe, paths: Paths) -> socket.socket:
+def _connect(probe: Probe, paths: Paths, timeout: float) -> socket.socket:
     if probe.socket:
         link = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         target: str | tuple[str, int] = paths.live(probe.socket)
     else:
         link = socket.socket(socket.AF_INET6 if ":" in probe.address else socket.AF_INET, socket.SOCK_STREAM)
         target = (probe.address, probe.port)
-    link.settimeout(TIMEOUT)
+    link.settimeout(timeout)
     try:
         link.connect(target)
     except OSError:

@@ -22,8 +22,9 @@ from .errors import HostError
 from .live import gid_of, uid_of
 from .request import FileSpec, Paths
 
-# Postfix waits until these are two seconds old before it reads them (it would otherwise see half a write).
-BACKDATED = ("/etc/postfix/main.cf", "/etc/postfix/master.cf")
+# Postfix waits until a file is two seconds old before it reads it (it might otherwise see half a write); with files
+# dated back a check takes 0.3 s instead of 2.
+BACKDATED = "/etc/postfix/"
 BACKDATE_SECONDS = 3
 OVERLAY = 'mount -t overlay -o "ro,lowerdir=$0:/etc" overlay /etc && exec "$@"'
 # Where an overlay cannot be mounted (the file system refuses to be one of its layers): a whole copy in its place.
@@ -116,7 +117,7 @@ class Stage:
         with open(os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as handle:
             handle.write(spec.content)
         _dress(target, spec)
-        if spec.dest in BACKDATED:
+        if spec.dest.startswith(BACKDATED):
             past = time.time() - BACKDATE_SECONDS
             os.utime(target, (past, past))
 

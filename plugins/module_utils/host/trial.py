@@ -186,6 +186,7 @@ def _prepare(stage: Stage, root: str) -> dict[int, list[Listener]]:
         "syslog_name": "postfix-trial",
         "maillog_file": "/dev/stdout",  # postfix(1) start-fg: the log comes to us, not into the system's
         "smtpd_authorized_xclient_hosts": "127.0.0.1",
+        "in_flow_delay": "0",  # it waits for deliveries, of which there are none here
         "multi_instance_enable": "no",
         "multi_instance_directories": "",
     }
@@ -210,6 +211,7 @@ def _link_sockets(queue: str, own: str, uid: int) -> None:
         path = f"{queue}/private/{name}"
         if stat.S_ISSOCK(os.lstat(path).st_mode) and os.lstat(path).st_mode & 0o777 != 0o666:  # noqa: PLR2004
             os.symlink(path, f"{own}/private/{name}")
+            os.lchown(f"{own}/private/{name}", uid, -1)
 
 
 def _free_port() -> int:
