@@ -88,14 +88,3 @@ def test_lock_file_pins_every_package_by_hash(root: Path, name: str) -> None:
 def test_environment_of_developers_contains_that_of_users(root: Path) -> None:
     run, dev = (pins((root / f"requirements/{name}.txt").read_text("utf-8")) for name in ("run", "dev"))
     assert run.items() <= dev.items()
-
-
-def test_links_between_documents_lead_somewhere(texts: dict[str, str], root: Path) -> None:
-    broken = []
-    for path, text in texts.items():
-        if not path.endswith(".md"):
-            continue
-        for target in re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", text):
-            if not (root / path).parent.joinpath(target).exists():
-                broken.append((path, target))
-    assert not broken
