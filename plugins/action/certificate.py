@@ -35,7 +35,7 @@ def answering(model: Model, host: MailHost) -> dict[str, Any]:
     """Return what ``responder.ensure`` needs: the program, and the host that follows in the ring of mail hosts."""
     ring = [other.name for other in model.hosts]
     following = ring[(ring.index(host.name) + 1) % len(ring)]
-    shared = len(ring) > 1 and len(model.service_names(host)) > 1
+    shared = len(ring) > 1 and model.submission.hostname is not None
     return {
         "program": RESPONDER.read_text("utf-8"),
         "following": following if shared else None,
