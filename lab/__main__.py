@@ -32,7 +32,7 @@ def main() -> int:
     arguments = parser.parse_args()
     try:
         return commands.run(arguments)
-    except LabError as error:
+    except (LabError, OSError) as error:
         print(f"lab: error: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:

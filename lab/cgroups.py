@@ -19,7 +19,8 @@ def root() -> Path:
     """Where cgroup2 is mounted on this machine: alone, or beside the old hierarchies. Mounted if it is nowhere."""
     for line in Path("/proc/mounts").read_text().splitlines():
         _device, place, kind, *_rest = line.split()
-        if kind == "cgroup2":
+        # The file: a mount that another one hides is listed too.
+        if kind == "cgroup2" and (Path(place) / "cgroup.procs").exists():
             return Path(place) / NAME
     OWN_MOUNT.mkdir(exist_ok=True)
     run(["mount", "-t", "cgroup2", "none", str(OWN_MOUNT)])

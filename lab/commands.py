@@ -9,7 +9,7 @@ import fcntl
 import os
 import shlex
 import shutil
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
@@ -33,16 +33,20 @@ def run(arguments: argparse.Namespace) -> int:
 @contextmanager
 def locked() -> Iterator[None]:
     """One command changes the lab at a time; a second one waits for the first."""
-    with config.LOCK.open("w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            say("waiting for another script/lab to end ...")
-            fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
+    while True:
+        with config.LOCK.open("w") as lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                say("waiting for another script/lab to end ...")
+                fcntl.flock(lock, fcntl.LOCK_EX)
+            # `down` removes the file: what was waited for may no longer be the lock that others see.
+            if config.LOCK.exists() and config.LOCK.samefile(f"/proc/self/fd/{lock.fileno()}"):
+                yield
+                return
 
 
-def up(lab: config.Lab, arguments: argparse.Namespace) -> int:
+def up(lab: config.Lab, _arguments: argparse.Namespace) -> int:
     """Bring the lab up. What is well stays as it is; what is missing, dead or out of date is made anew."""
     with locked(), step("lab up"):
         tools.ensure()
@@ -50,11 +54,13 @@ def up(lab: config.Lab, arguments: argparse.Namespace) -> int:
         found = trees.ensure(lab)
         credentials.ensure(lab)
         network.ensure(lab)
+        cgroups.root()
         with ThreadPoolExecutor(max_workers=len(lab.hosts)) as pool:
             list(pool.map(lambda host: bring_up(lab, host, found[host.name]), lab.hosts))
         health.wait(lab)
         health.write_bundle(lab)
-    return status(lab, arguments)
+    report(lab, {})
+    return 0
 
 
 def bring_up(lab: config.Lab, host: config.Host, tree: Path) -> None:
@@ -107,14 +113,18 @@ def status(lab: config.Lab, _arguments: argparse.Namespace) -> int:
     if not config.HOSTS.is_dir():
         print("The lab is down.")
         return 1
-    for host in lab.hosts:
-        word = "running" if cgroups.is_populated(host) else "DOWN"
-        print(f"{host.name:10} {word:8} {host.release:9} {host.user}@{host.address}")
-    services = health.services(lab)
-    problems = health.survey(services)
-    for service in services:
-        print(f"  {service.host:10} {service.name:24} {service.where:32} {problems.get(service, 'ok')}")
+    problems = health.survey((*health.logins(lab), *health.internet(lab)))
+    report(lab, problems)
     return 1 if problems else 0
+
+
+def report(lab: config.Lab, problems: Mapping[health.Service, str]) -> None:
+    """Print hosts and services, each with its problem or `ok`."""
+    print(f"{'HOST':10} {'RELEASE':9} {'SERVICE':24} {'WHERE':32} STATE")
+    releases = {host.name: host.release for host in lab.hosts}
+    for service in (*health.logins(lab), *health.internet(lab)):
+        state = problems.get(service, "ok")
+        print(f"{service.host:10} {releases[service.host]:9} {service.name:24} {service.where:32} {state}")
 
 
 def down(lab: config.Lab, arguments: argparse.Namespace) -> int:
@@ -133,6 +143,7 @@ def down(lab: config.Lab, arguments: argparse.Namespace) -> int:
             shutil.rmtree(config.STATE)
         if arguments.cache and config.CACHE.exists():
             shutil.rmtree(config.CACHE)
+        config.LOCK.unlink()
     return 0
 
 

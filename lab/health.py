@@ -13,7 +13,8 @@ import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import partial
 
 from . import config, credentials, hosts, zones
 from .network import answers
@@ -33,7 +34,7 @@ class Service:
     host: str
     name: str
     where: str
-    check: Callable[[], None]
+    check: Callable[[], None] = field(compare=False)
 
 
 def query(server: str, name: str, kind: int = SOA) -> tuple[int, int, int]:
@@ -101,21 +102,21 @@ def logs_in(host: config.Host) -> None:
         raise NotWellError("no login")
 
 
-def services(lab: config.Lab) -> tuple[Service, ...]:
-    """All services of the lab, SSH of each host first."""
+def logins(lab: config.Lab) -> tuple[Service, ...]:
+    """SSH of each host."""
+    return tuple(Service(host.name, "ssh", f"{host.user}@{host.address}", partial(logs_in, host)) for host in lab.hosts)
+
+
+def internet(lab: config.Lab) -> tuple[Service, ...]:
+    """What the lab plays of the internet."""
     at = {name.name: name.ipv4 for name in lab.names}
     ns1, ns2, receiver = at["ns1.lab.test"], at["ns2.lab.test"], at["receiver.receiver.test"]
-    found = [
-        Service(host.name, "ssh", f"{host.address}:22", lambda host=host: logs_in(host))  # type: ignore[misc]
-        for host in lab.hosts
-    ]
     return (
-        *found,
-        Service("internet", "ns1.lab.test", f"{ns1}:53", lambda: authoritative(lab, ns1)),
-        Service("internet", "ns2.lab.test", f"{ns2}:53", lambda: authoritative(lab, ns2)),
-        Service("internet", "resolver.lab.test", f"{lab.network.resolver}:53", lambda: validating(lab)),
-        Service("internet", "acme.lab.test", "https://acme.lab.test:14000/dir", lambda: directory(ns1)),
-        Service("receiver", "receiver.receiver.test", f"{receiver}:25", lambda: greets(receiver, 25, b"220 ")),
+        Service("internet", "ns1.lab.test", f"{ns1}:53", partial(authoritative, lab, ns1)),
+        Service("internet", "ns2.lab.test", f"{ns2}:53", partial(authoritative, lab, ns2)),
+        Service("internet", "resolver.lab.test", f"{lab.network.resolver}:53", partial(validating, lab)),
+        Service("internet", "acme.lab.test", "https://acme.lab.test:14000/dir", partial(directory, ns1)),
+        Service("receiver", "receiver.receiver.test", f"{receiver}:25", partial(greets, receiver, 25, b"220 ")),
     )
 
 
@@ -137,9 +138,9 @@ def survey(checked: Iterable[Service]) -> dict[Service, str]:
 
 
 def wait(lab: config.Lab, seconds: float = 30) -> None:
-    """Wait until every service is well; LabError names those that are not."""
+    """Wait until the lab's internet works; LabError names the services that do not."""
     deadline = time.monotonic() + seconds
-    pending = survey(services(lab))
+    pending = survey(internet(lab))
     while pending:
         if time.monotonic() > deadline:
             lines = [f"{service.name} ({service.host}): {problem}" for service, problem in pending.items()]

@@ -28,7 +28,7 @@ def create(lab: config.Lab, host: config.Host, tree: Path) -> None:
 
 
 def boot(lab: config.Lab, host: config.Host) -> None:
-    """Start HOST on what is written of it."""
+    """Start HOST on what is written of it; returns as soon as its first process runs or has failed."""
     cgroups.kill(cgroups.of(host))
     network.plug_in(host, lab.network)
     group = cgroups.of(host)
@@ -47,7 +47,8 @@ def boot(lab: config.Lab, host: config.Host) -> None:
             ],
             stdin=subprocess.DEVNULL, stdout=console, stderr=console, start_new_session=True,
         )  # fmt: skip
-    while not cgroups.is_populated(host) and process.poll() is None:
+    deadline = time.monotonic() + 5
+    while not cgroups.is_populated(host) and process.poll() is None and time.monotonic() < deadline:
         time.sleep(0.005)
 
 
