@@ -152,7 +152,7 @@ class Watch:
                 self.tell(f"zone {self.zone}: waiting for {server}: {detail}")
                 told = True
             time.sleep(min(pause, max(deadline - now, 0.0)))
-            pause = min(pause * 2, self.policy.longest)
+            pause = min(pause * 1.5, self.policy.longest)
 
     def _look(self, server: Server) -> str:
         if self.known_serial is not None and serial(server, self.zone) == self.known_serial:

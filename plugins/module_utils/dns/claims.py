@@ -71,7 +71,7 @@ class Claim:
 
     def __post_init__(self) -> None:
         if not self.slot.holds(self.value):
-            raise ValueError(f"{self.name} {self.type}: slot {self.slot.label} does not hold {text(self.value)}")
+            raise ValueError(f"{self.name} {self.type}: slot {self.slot.label} does not hold {shown(self.value)}")
 
     @property
     def key(self) -> Key:

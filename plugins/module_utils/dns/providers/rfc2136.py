@@ -180,9 +180,9 @@ class Rfc2136Provider:
         try:
             return [rdata_of(change.key[1], value) for value in change.adds]
         except (dns.exception.DNSException, ValueError) as error:
-            shown = " ".join(map(shown, change.adds))
+            values = " ".join(map(shown, change.adds))
             raise InvalidRecord(
-                self.name, zone, f"{change.key[0]} {change.key[1]} cannot be {shown}: {error}"
+                self.name, zone, f"{change.key[0]} {change.key[1]} cannot be {values}: {error}"
             ) from None
 
     def apply(self, zone: str, batch: Batch) -> None:

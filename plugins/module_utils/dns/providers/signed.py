@@ -20,7 +20,7 @@ import dns.xfr
 import dns.zone
 
 from ...model.types import Rfc2136 as Settings
-from ..errors import AuthError, ConflictError, InvalidRecord, ProviderError, Refused, TransportError
+from ..errors import AuthError, ConflictError, ProviderError, Refused, TransportError
 from ..records import Key
 from ..wire import absolute
 
@@ -47,16 +47,20 @@ class Signed:
         return f"{self.settings.server} port {self.settings.port}"
 
     def query(self, name: str, rrtype: str, zone: str = "") -> dns.message.Message:
-        """Return the signed answer to one question, by UDP or, if that is too small, TCP."""
+        """Return the answer to one question, by UDP or, if that is too small, TCP.
+
+        It is signed, except for refusals: a server may refuse what is outside its zones without a signature.
+        """
         with self._explained(zone):
-            answer, _ = dns.query.udp_with_fallback(
-                self._question(name, rrtype),
-                self.settings.server,
-                port=self.settings.port,
-                timeout=self.timeout,
-                ignore_unexpected=True,
-            )
+            try:
+                answer = self._ask(self._question(name, rrtype))
+            except dns.exception.FormError:
+                answer = self._ask(self._question(name, rrtype, signed=False))
         return self._checked(answer, zone)
+
+    def _ask(self, query: dns.message.Message) -> dns.message.Message:
+        where, port = self.settings.server, self.settings.port
+        return dns.query.udp_with_fallback(query, where, port=port, timeout=self.timeout, ignore_unexpected=True)[0]
 
     def queries(self, zone: str, keys: Iterable[Key]) -> Iterator[tuple[Key, dns.message.Message]]:
         """Yield the signed answer for each (name, type), all over one TCP connection."""
@@ -78,6 +82,9 @@ class Signed:
                 if error.rcode in (dns.rcode.REFUSED, dns.rcode.NOTAUTH):
                     raise TransferRefused from None
                 raise
+            except dns.tsig.PeerBadKey:
+                # Knot says so of a key that it knows and that may not; one that it does not know fails any query too.
+                raise TransferRefused from None
         return copy
 
     def update(self, zone: str, message: dns.update.UpdateMessage) -> None:
@@ -89,8 +96,9 @@ class Signed:
         with self._connection(zone) as stream, self._explained(zone, maybe_applied=True):
             try:
                 answer = dns.query.tcp(message, "", timeout=self.timeout, sock=stream)
-            except dns.exception.TooBig:
-                raise InvalidRecord(self.settings.name, zone, "the records do not fit into one message") from None
+            except dns.tsig.PeerBadKey:
+                self.query(zone, "SOA", zone)  # fails with the true cause where the server does not know the key
+                self._refuse_update(zone, dns.rcode.REFUSED)
         if answer.rcode() != dns.rcode.NOERROR:
             self._refuse_update(zone, answer.rcode())
         if not answer.had_tsig:
@@ -102,8 +110,8 @@ class Signed:
         if rcode in _STALE:
             raise ConflictError(name, zone, f"the zone changed while we looked at it ({said})", "Run dns.yml again")
         if rcode == dns.rcode.REFUSED:
-            hint = f"Allow the TSIG key {key} to update the zone (Knot: acl with action update; BIND: update-policy)"
-            raise Refused(name, zone, f"{self.where} refuses the update", hint)
+            hint = "Allow it there (Knot: an acl with action update; BIND: update-policy)"
+            raise Refused(name, zone, f"{self.where} does not let TSIG key {key} update the zone", hint)
         if rcode == dns.rcode.NOTAUTH:
             hint = f"Let {self.variable}.server be the zone's primary server, and allow TSIG key {key} to update there"
             raise Refused(name, zone, f"{self.where} may not update the zone (NOTAUTH)", hint)
@@ -112,10 +120,11 @@ class Signed:
         hint = "The server's log says why"
         raise ProviderError(name, zone, f"{self.where} answers the update with {said}", hint)
 
-    def _question(self, name: str, rrtype: str) -> dns.message.Message:
+    def _question(self, name: str, rrtype: str, *, signed: bool = True) -> dns.message.Message:
         query = dns.message.make_query(absolute(name), rrtype)
         query.flags &= ~dns.flags.RD
-        query.use_tsig(self._key)
+        if signed:
+            query.use_tsig(self._key)
         return query
 
     @contextmanager
@@ -144,8 +153,10 @@ class Signed:
         try:
             yield
         except dns.tsig.PeerBadKey:
-            hint = f"Create the key on the server, or correct {tsig}.name"
-            raise AuthError(name, zone, f"{self.where} does not know the TSIG key {key}", hint) from None
+            # Knot answers the same where it knows the key and the zone's acl does not name it.
+            message = f"{self.where} does not know the TSIG key {key}, or not for this zone"
+            hint = f"Create the key on the server and allow it to update the zone, or correct {tsig}.name"
+            raise AuthError(name, zone, message, hint) from None
         except (dns.tsig.PeerBadSignature, dns.tsig.BadSignature, dns.tsig.PeerBadTruncation):
             hint = f"Correct {tsig}.secret or {tsig}.algorithm: they must be those of the key {key} on the server"
             raise AuthError(name, zone, f"{self.where} and we sign differently with TSIG key {key}", hint) from None
