@@ -83,8 +83,6 @@ def pytest_configure(config: pytest.Config) -> None:
     resolving = Resolving(inventory, config.getoption("--vault-password-file")) if descriptor is None else None
     config.stash[STATE] = State(resolving, started=time.time())
     config.stash[RESULTS] = Results()
-    # One line per finding is the report's work; pytest's own tracebacks and lists would only repeat it.
-    config.option.tbstyle = "no"
     config.option.reportchars = "N"
 
 
@@ -97,6 +95,12 @@ def _given(config: pytest.Config) -> Given:
         except GivenError as error:
             pytest.exit(str(error), returncode=COULD_NOT_RUN)
     return state.given
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection(session: pytest.Session) -> None:
+    # Before anything is collected: an unusable inventory ends the run, it is no error of six test files.
+    _given(session.config)
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
@@ -153,6 +157,8 @@ def _context(value: Any) -> dict[str, str]:
 
 def pytest_collection_finish(session: pytest.Session) -> None:
     state = session.config.stash[STATE]
+    # One line per finding is the report's work; tracebacks of checks would only repeat it.
+    session.config.option.tbstyle = "no"
     if not session.items or session.config.option.collectonly:
         return
     given = _given(session.config)

@@ -21,7 +21,7 @@ import dns.reversename
 from ansible_collections.postseal.mail.plugins.module_utils.dns.records import Value
 from dns.rdtypes.txtbase import TXTBase
 
-SECONDS = 3.0
+SECONDS = 2.0
 ATTEMPTS = 2
 MAX_NAMESERVERS = 20
 

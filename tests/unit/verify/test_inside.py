@@ -1,0 +1,140 @@
+# Copyright: the Postseal maintainers
+# GNU General Public License v3.0 or later (see LICENSE)
+"""Judgements about a host's survey."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from ansible_collections.postseal.mail.tests.verify.proof.inside import (
+    enabled,
+    loose_sockets,
+    milter_setting,
+    readable_secrets,
+    running,
+    unexpected_listeners,
+)
+
+
+def _file(path: str, mode: str, owner: str = "root", group: str = "root", kind: str = "file") -> dict[str, str]:
+    return {"path": path, "kind": kind, "mode": mode, "owner": owner, "group": group}
+
+
+DKIM = "/etc/postseal/dkim/shop.example/s.ed25519.key"
+TLS = "/etc/postseal/tls/mail.example.key"
+
+
+@pytest.mark.parametrize(
+    "file",
+    [
+        _file(DKIM, "0640", group="_rspamd"),
+        _file(TLS, "0600"),
+        _file("/etc/postseal/acme-ca.pem", "0644"),
+        _file("/etc/letsencrypt/live/mail.example/privkey.pem", "0777", kind="link"),
+        _file("/etc/letsencrypt/archive/mail.example/fullchain1.pem", "0644"),
+        _file("/etc/dovecot/submission-users", "0640", group="dovecot"),
+    ],
+)
+def test_what_is_right_is_not_mentioned(file: dict[str, str]) -> None:
+    assert readable_secrets([file]) == []
+
+
+@pytest.mark.parametrize(
+    "file",
+    [
+        _file(DKIM, "0644", group="_rspamd"),
+        _file(DKIM, "0640", group="users"),
+        _file(DKIM, "0600", owner="shop"),
+        _file(TLS, "0640", group="postfix"),
+        _file("/etc/letsencrypt/archive/mail.example/privkey1.pem", "0644"),
+        _file("/etc/letsencrypt/accounts/acme/dir/ab/private_key.json", "0444"),
+        _file("/etc/dovecot/submission-users", "0644", group="dovecot"),
+        _file("/etc/postfix/sasl_passwd", "0644"),
+    ],
+)
+def test_a_secret_that_others_can_read_is_named(file: dict[str, str]) -> None:
+    (line,) = readable_secrets([file])
+    assert file["path"] in line
+    assert file["mode"] in line
+
+
+def test_sockets_open_to_all_are_named() -> None:
+    auth = _file("/var/spool/postfix/private/auth", "0660", "postfix", "postfix", "socket")
+    milter = _file("/var/spool/postfix/rspamd/milter.sock", "0666", "_rspamd", "postfix", "socket")
+    other = _file("/var/spool/postfix/private/tlsmgr", "0666", "postfix", "postfix", "socket")
+    assert [path for path, _ in loose_sockets([auth, milter, other])] == [milter["path"]]
+
+
+def _listen(port: int, process: str = "master", address: str = "0.0.0.0") -> dict[str, Any]:
+    return {"address": address, "port": port, "process": process}
+
+
+def test_the_ports_of_the_model_are_all_that_mail_software_may_serve() -> None:
+    right = [_listen(465), _listen(587), _listen(22, "sshd"), _listen(9100, "node_exporter"), _listen(80, "systemd")]
+    assert unexpected_listeners(right, (465, 587)) == []
+    assert unexpected_listeners([*right, _listen(12301, "master", "127.0.0.1")], (465, 587)) == []
+    assert "rspamd listens on 0.0.0.0:11334" in unexpected_listeners([*right, _listen(11334, "rspamd")], (465, 587))
+    assert "exim4 listens on 0.0.0.0:25" in unexpected_listeners([*right, _listen(25, "exim4")], (465, 587))
+    assert unexpected_listeners(right[:1], (465, 587)) == ["the mail software does not listen on port 587"]
+
+
+def _unit(active: str, sub: str, state: str = "enabled", load: str = "loaded") -> dict[str, str]:
+    return {"LoadState": load, "ActiveState": active, "SubState": sub, "UnitFileState": state}
+
+
+BOOKWORM = {
+    "postfix.service": _unit("active", "exited"),
+    "postfix@-.service": _unit("active", "running", "enabled-runtime"),
+}
+TRIXIE = {
+    "postfix.service": _unit("active", "running"),
+    "postfix@-.service": _unit("inactive", "dead", "disabled"),
+}
+
+
+@pytest.mark.parametrize("units", [BOOKWORM, TRIXIE])
+def test_both_ways_debian_runs_postfix_count_as_running(units: dict[str, dict[str, str]]) -> None:
+    assert running(units, "postfix")
+    assert enabled(units, "postfix")
+
+
+@pytest.mark.parametrize(
+    "units",
+    [
+        {},
+        {**BOOKWORM, "postfix@-.service": _unit("failed", "failed")},
+        {**TRIXIE, "postfix.service": _unit("active", "exited")},
+        {"postfix.service": _unit("inactive", "dead", load="not-found")},
+    ],
+)
+def test_a_unit_without_a_process_does_not_run(units: dict[str, dict[str, str]]) -> None:
+    assert not running(units, "postfix")
+
+
+def test_a_unit_that_is_not_enabled_is_seen() -> None:
+    assert not enabled({"rspamd.service": _unit("active", "running", "disabled")}, "rspamd")
+
+
+def _postfix(main: dict[str, str], overrides: dict[str, str]) -> dict[str, Any]:
+    return {
+        "services": [["587", "inet", "n"], ["[::]:submissions", "inet", "n"], ["pickup", "unix", "n"]],
+        "main": main,
+        "overrides": overrides,
+    }
+
+
+def test_overrides_of_a_service_count_before_main_cf() -> None:
+    main = {"smtpd_milters": "unix:m", "milter_default_action": "tempfail"}
+    assert milter_setting(_postfix(main, {}), 587).default_action == "tempfail"
+    loose = _postfix(main, {"587/inet/milter_default_action": "accept"})
+    assert milter_setting(loose, 587).default_action == "accept"
+    assert milter_setting(loose, 465).default_action == "tempfail"
+    none = _postfix(main, {"[::]:submissions/inet/smtpd_milters": ""})
+    assert milter_setting(none, 465).milters == ""
+
+
+def test_a_milter_of_its_own_mind_counts() -> None:
+    own = "{ unix:m, default_action = accept }"
+    main = {"smtpd_milters": own, "milter_default_action": "tempfail"}
+    assert milter_setting(_postfix(main, {}), 587).default_action == "accept"
