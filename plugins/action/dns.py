@@ -5,7 +5,6 @@
 from __future__ import annotations
 
 from dataclasses import asdict
-from functools import cache
 from threading import Lock
 from typing import Any
 
@@ -14,7 +13,7 @@ from ansible.utils.display import Display
 
 from ..module_utils.dns.errors import DnsError
 from ..module_utils.dns.limits import Limits
-from ..module_utils.dns.prepare import Preparation, Route, prepare
+from ..module_utils.dns.prepare import Preparation, prepare
 from ..module_utils.dns.providers import factory
 from ..module_utils.dns.providers.base import Provider
 from ..module_utils.dns.zonetext import before_and_after
@@ -46,7 +45,7 @@ class ActionModule(ActionBase):  # type: ignore[misc]  # Ansible ships no type i
         result: dict[str, Any] = {}
         try:
             wanted = desired(model, [from_dict(held) for held in arguments["keys"]])
-            preparation = prepare(wanted.claims, wanted.pending, _route(model), model.environment, limits)
+            preparation = prepare(wanted.claims, wanted.pending, _Router(model), model.environment, limits)
             result = self._announced(preparation)
             preparation.check(arguments["plan"])
             result["zones"] = self._zones(preparation, limits, arguments)
@@ -82,16 +81,21 @@ class ActionModule(ActionBase):  # type: ignore[misc]  # Ansible ships no type i
         return [{**asdict(report), "servers": [str(server) for server in report.servers]} for report in reports]
 
 
-def _route(model: Model) -> Route:
-    @cache
-    def provider(name: str) -> Provider:
-        return factory.build(model.dns.provider(name), model.dns.resolvers)
+class _Router:
+    """Makes each provider once, when the first of its names asks: several threads do."""
 
-    def route(name: str) -> Provider | None:
-        found = zone_provider(model, name)
-        return None if found is None else provider(found)
+    def __init__(self, model: Model) -> None:
+        self.model, self.lock = model, Lock()
+        self.made: dict[str, Provider] = {}
 
-    return route
+    def __call__(self, name: str) -> Provider | None:
+        found = zone_provider(self.model, name)
+        if found is None:
+            return None
+        with self.lock:
+            if found not in self.made:
+                self.made[found] = factory.build(self.model.dns.provider(found), self.model.dns.resolvers)
+            return self.made[found]
 
 
 def _teller() -> Any:

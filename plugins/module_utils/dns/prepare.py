@@ -135,42 +135,42 @@ def _assign(claims: Sequence[Claim], pending: Sequence[Pending], route: Route) -
     subjects = {claim.anchor: claim.subject for claim in claims if claim.required}
     anchors = sorted({claim.anchor for claim in claims})
 
-    def place(anchor: str) -> _Place:
+    def place(anchor: str) -> tuple[Provider, str] | str:
+        """Return who holds the name and in which zone, or the reason why its records are left out."""
         provider = route(anchor)
         if provider is not None:
             try:
-                return _Place(provider, provider.zone_of(anchor))
+                return provider, provider.zone_of(anchor)
             except ZoneNotFound as error:
                 if anchor in subjects:
                     raise
-                return _Place(None, "", error.message)
+                return error.message
         message = f"no DNS provider is named for {anchor}"
         if anchor in subjects:
             raise PlanError(f"{subjects[anchor]}: {message}", "Add its zone to postseal_dns.zones")
-        return _Place(None, "", message)
+        return message
 
-    places = dict(zip(anchors, all_of(in_parallel(place, anchors)), strict=True))
-    jobs: dict[tuple[str, str], Job] = {}
-    for found in places.values():
-        if found.provider is not None:
-            mine = tuple(claim for claim in claims if places[claim.anchor] == found)
-            waiting = tuple(item for item in pending if places.get(item.anchor) == found)
-            jobs[found.provider.name, found.zone] = Job(found.provider, found.zone, mine, waiting)
-    notes = (
-        f"the records of {anchor} are left to whoever runs its zone: {found.reason}"
-        for anchor, found in places.items()
-        if found.provider is None
-    )
-    return list(jobs.values()), tuple(notes)
-
-
-@dataclass(frozen=True)
-class _Place:
-    """Where the records of a name go, or the reason why they go nowhere."""
-
-    provider: Provider | None
-    zone: str
-    reason: str = ""
+    places: list[tuple[Provider, str] | str] = all_of(in_parallel(place, anchors))
+    notes: list[str] = []
+    zones: dict[str, tuple[str, str]] = {}
+    providers: dict[tuple[str, str], Provider] = {}
+    for anchor, found in zip(anchors, places, strict=True):
+        if isinstance(found, str):
+            notes.append(f"the records of {anchor} are left to whoever runs its zone: {found}")
+        else:
+            provider, zone = found
+            zones[anchor] = (provider.name, zone)
+            providers[provider.name, zone] = provider
+    jobs = [
+        Job(
+            provider,
+            key[1],
+            tuple(claim for claim in claims if zones.get(claim.anchor) == key),
+            tuple(item for item in pending if zones.get(item.anchor) == key),
+        )
+        for key, provider in providers.items()
+    ]
+    return jobs, tuple(notes)
 
 
 def _follow_cuts(looked: Sequence[tuple[Job, Snapshot]]) -> list[tuple[Job, Snapshot]]:
