@@ -68,8 +68,6 @@ def port_user(port: int) -> str | None:
         try:
             with socket.socket(family, socket.SOCK_STREAM) as listener:
                 listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-                if family == socket.AF_INET6:
-                    listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
                 listener.bind((address, port))
         except OSError as error:
             if error.errno != errno.EADDRINUSE:
