@@ -61,7 +61,7 @@ def _stopped(run: Run, *texts: str) -> None:
     [
         ("postfix_queue_lifetime", "soon", "maximal_queue_lifetime"),
         ("sasl_failure_delay", "soon", "dovecot.conf"),
-        ("signer_workers", "{", "submission.conf"),
+        ("signer_timeout", "{", "submission.conf"),
     ],
 )
 def test_a_bad_parameter_is_refused_and_the_old_service_goes_on(variable: str, value: str, where: str) -> None:
