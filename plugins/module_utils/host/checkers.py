@@ -26,7 +26,8 @@ class Finding(NamedTuple):
     line: int = 0
 
     def __str__(self) -> str:
-        place = f"{self.file}:{self.line}: " if self.line else f"{self.file}: " if self.file else ""
+        place = f"{self.file}:{self.line}: " if self.line else f"{self.file}: "
+        place = "" if not self.file or self.file in self.text else place
         return f"{self.check}: {place}{self.text}"
 
     def as_dict(self) -> dict[str, Any]:
@@ -85,10 +86,8 @@ def check_tables(stage: Stage) -> list[Finding]:
     )
     findings = []
     for table in tables:
-        kind, _, path = table.partition(":")
         done = stage.run(["postmap", "-q", "postseal-probe.invalid", table])
-        if done.stderr:
-            findings += [Finding(f"postmap -q {kind}", finding.text, path) for finding in _said("postmap", done.stderr)]
+        findings += _said(f"postmap -q {table}", done.stderr)
     return findings
 
 
@@ -116,8 +115,8 @@ def check_rspamd(stage: Stage) -> list[Finding]:
     fresh = [line for line in map(_undated, done.stderr.splitlines()) if line and line not in before]
     if done.returncode == 0:
         return _once(Finding("rspamadm configtest", line) for line in fresh if _complains(line))
-    text = [line for line in fresh + done.stdout.splitlines() if line.strip()]
-    return _once(Finding("rspamadm configtest", line) for line in text or [f"exit code {done.returncode}"])
+    words = fresh or done.stdout.split("\n") if done.stdout else [f"exit code {done.returncode}"]
+    return _once(Finding("rspamadm configtest", line) for line in words if line)
 
 
 def rspamd_configuration(stage: Stage) -> str:

@@ -27,7 +27,8 @@ class Kind(NamedTuple):
     """What is known of one service.
 
     ``programs`` must exist for its files to be checked; ``configuration`` is its main file; ``probes`` are used where
-    the task names none; ``patience`` is how long, in seconds, a first start may take until the service answers.
+    the task names none. ``patience`` and ``reload_patience`` are how long, in seconds, the service may take until it
+    answers, after a start and after a reload.
     """
 
     name: str
@@ -35,18 +36,20 @@ class Kind(NamedTuple):
     configuration: str
     probes: tuple[Probe, ...]
     patience: float
+    reload_patience: float
 
 
 KINDS = {
     kind.name: kind
     for kind in (
-        Kind("postfix", ("/usr/sbin/postfix", "/usr/sbin/postconf"), "/etc/postfix/main.cf", (), 10.0),
+        Kind("postfix", ("/usr/sbin/postfix", "/usr/sbin/postconf"), "/etc/postfix/main.cf", (), 10.0, 5.0),
         Kind(
             "dovecot",
             ("/usr/sbin/dovecot", "/usr/bin/doveconf"),
             "/etc/dovecot/dovecot.conf",
             (Probe(protocol="sasl", socket="/var/spool/postfix/private/auth"),),
             10.0,
+            5.0,
         ),
         # The first start compiles expressions and took 6 to 14 s on two cores.
         Kind(
@@ -55,6 +58,7 @@ KINDS = {
             "/etc/rspamd/rspamd.conf",
             (Probe(protocol="milter", socket="/var/spool/postfix/rspamd/milter.sock"),),
             45.0,
+            15.0,
         ),
     )
 }
@@ -149,13 +153,13 @@ class Service:
         """
         if self.name != "rspamd":
             return frozenset()
-        return _children(self.status().pid, "rspamd_proxy")
+        return children(self.status().pid, "rspamd_proxy")
 
     def log(self, since: float) -> list[str]:
         """Return what the service wrote to the journal since ``since`` (seconds since 1970), oldest first."""
         units = [f"--unit={unit}" for unit in dict.fromkeys((self.unit, self.daemon))]
         done = subprocess.run(
-            ["journalctl", "--quiet", "--no-pager", "--output=cat", f"--since=@{since:.0f}", *units],
+            ["journalctl", "--quiet", "--no-pager", "--output=cat", f"--since=@{int(since)}", *units],
             stdin=subprocess.DEVNULL,
             capture_output=True,
             check=False,
@@ -218,7 +222,7 @@ def _systemctl(*arguments: str) -> None:
     )
 
 
-def _children(parent: int, title: str) -> frozenset[int]:
+def children(parent: int, title: str = "") -> frozenset[int]:
     """Return the processes whose parent is ``parent`` and whose title contains ``title`` (proc(5))."""
     found = set()
     for entry in os.listdir("/proc"):

@@ -18,7 +18,6 @@ from .request import Paths, Probe
 
 GLANCE_SECONDS = 2.0
 ANSWER_SECONDS = 5.0
-EXPECTED_AT_MAIL = (250,)
 # 450: a name that cannot be looked up now; it says nothing about this host's configuration.
 NO_FAULT_AT_RCPT = (450,)
 HELO = "postseal-probe.invalid"  # RFC 2606: a name that never is anybody's
@@ -121,14 +120,14 @@ def _examine_smtp(link: socket.socket, probe: Probe, paths: Paths, login: str) -
         # Postfix XCLIENT_README: the session starts again, as the client described.
         dialog.command(f"XCLIENT ADDR=127.0.0.1 LOGIN={_xtext(login)}", (220,))
         dialog.command(f"EHLO {HELO}", (250,))
-    dialog.command(f"MAIL FROM:<{probe.sender if login else ''}>", EXPECTED_AT_MAIL)
-    recipient = (probe.recipient or probe.sender) if login else RECIPIENT
+    dialog.command(f"MAIL FROM:<{probe.sender if login else ''}>", (250,))
     if login:
-        dialog.command(f"RCPT TO:<{recipient}>", (250, *NO_FAULT_AT_RCPT))
+        dialog.command(f"RCPT TO:<{probe.recipient or probe.sender}>", (250, *NO_FAULT_AT_RCPT))
     else:
-        refused = (*range(500, 600), *NO_FAULT_AT_RCPT)
-        # Submission without a login must be refused (RFC 6409 4.3); a port without TLS may be one that takes mail in.
-        dialog.command(f"RCPT TO:<{recipient}>", refused if probe.tls != "none" else (250, *refused))
+        reply = dialog.command(f"RCPT TO:<{RECIPIENT}>", (250, *range(500, 600), *NO_FAULT_AT_RCPT))
+        # RFC 6409 4.3; a port without TLS may be one where mail comes in.
+        if reply.startswith("250") and probe.tls != "none":
+            raise ProbeError("a message to anywhere is accepted without a login")
     dialog.command("QUIT", (221,))
 
 

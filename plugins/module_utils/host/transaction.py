@@ -207,7 +207,16 @@ class Transaction:
         self.phase = "smoke"
         from .wait import await_service  # noqa: PLC0415
 
-        await_service(self.service, self.probes, self.paths, before=before, instances=health.instances, since=since)
+        kind = self.service.kind
+        await_service(
+            self.service,
+            self.probes,
+            self.paths,
+            before=before,
+            instances=health.instances,
+            since=since,
+            patience=kind.reload_patience if action == "reload" else kind.patience,
+        )
 
     # Back
 

@@ -20,10 +20,11 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Iterable
-from typing import NamedTuple
+from typing import BinaryIO, NamedTuple
 
 from .checkers import Finding
 from .request import Paths, Probe
+from .services import children
 from .smoke import ProbeError, examine, glance
 from .stage import Stage
 
@@ -31,7 +32,8 @@ QUEUE = "/var/spool/postfix"
 START_SECONDS = 15.0
 # Nothing that could carry a message away; cleanup stays, since smtpd asks for it at RCPT.
 DROPPED = ("bounce", "discard", "error", "flush", "lmtp", "local", "oqmgr", "pickup", "pipe", "qmgr", "smtp", "virtual")
-FAULT = re.compile(r"\b(?:fatal|error|panic|warning): (.+)")
+# That there is no queue manager is as it should be here.
+FAULT = re.compile(r"\b(?:fatal|error|panic|warning): ((?!.*public/qmgr).+)")
 
 
 class Listener(NamedTuple):
@@ -83,33 +85,50 @@ def ports_taken(stage: Stage, *, running: bool) -> list[Finding]:
 
 def try_postfix(stage: Stage, probes: Iterable[Probe]) -> list[Finding]:
     """Start the trial instance, hold each of ``probes``' dialogs with it, and return what was wrong."""
-    with tempfile.TemporaryDirectory(prefix="postfix.stage.trial.", dir=stage.paths.run) as root:
+    root = tempfile.mkdtemp(prefix="postfix.stage.trial.", dir=stage.paths.run)
+    try:
         os.chmod(root, 0o711)  # noqa: S103  # the daemons run as postfix and must come through to their directories
         moved = _prepare(stage, root)
-        process = subprocess.Popen(
-            # Killing unshare's child, the first process of its namespace, kills all that is in it.
-            [
-                *("setpriv", "--pdeathsig", "KILL", "unshare", "-m", "-p", "--fork", "--kill-child"),
-                *("sh", "-c", stage.script, stage.layer, "postfix", "-c", f"{root}/c", "start-fg"),
-            ],
-            stdin=subprocess.DEVNULL,
-            stdout=(log := open(f"{root}/log", "w+b")),  # noqa: SIM115  # closed below, after the last dialog
-            stderr=subprocess.STDOUT,
-            env={"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL": "C", "MAIL_CONFIG": f"{root}/c"},
-            start_new_session=True,
-        )
-        try:
-            findings = _interview(process, moved, tuple(probes))
-        finally:
-            process.send_signal(signal.SIGKILL)
-            process.wait()
+        with open(f"{root}/log", "w+b") as log:
+            process = _start(stage, root, log)
+            try:
+                findings = _interview(process, moved, tuple(probes))
+                ended = process.poll() is not None
+            finally:
+                _stop(process)
             log.seek(0)
             written = log.read().decode(errors="replace").replace(root, "")
-            log.close()
+    finally:
+        shutil.rmtree(root, ignore_errors=True)
     if findings:
-        words = FAULT.findall(written) or written.splitlines()[-3:]
+        words = FAULT.findall(written) or (written.splitlines()[-3:] if ended else [])
         findings += [Finding("trial log", text) for text in dict.fromkeys(words)][:10]
     return findings
+
+
+def _start(stage: Stage, root: str, log: BinaryIO) -> subprocess.Popen[bytes]:
+    # Two safeguards: unshare dies with this process, its child with unshare, and with that child, the first process of
+    # its namespace, everything in there. Postfix's master cannot be that first process: it changes its user for a
+    # moment, and Linux then forgets that it should die with its parent (prctl(2), PR_SET_PDEATHSIG).
+    return subprocess.Popen(
+        [
+            *("setpriv", "--pdeathsig", "KILL", "unshare", "-m", "-p", "--fork", "--kill-child"),
+            *("sh", "-c", stage.script, stage.layer),
+            *("sh", "-c", '"$@" & wait', "sh", "postfix", "-c", f"{root}/c", "start-fg"),
+        ],
+        stdin=subprocess.DEVNULL,
+        stdout=log,
+        stderr=subprocess.STDOUT,
+        env={"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL": "C", "MAIL_CONFIG": f"{root}/c"},
+        start_new_session=True,
+    )
+
+
+def _stop(process: subprocess.Popen[bytes]) -> None:
+    """Kill the namespace's first process: unshare ends when the last process in there has ended."""
+    for child in children(process.pid) or [process.pid]:
+        os.kill(child, signal.SIGKILL)
+    process.wait()
 
 
 def _interview(

@@ -32,14 +32,16 @@ def await_service(
     before: frozenset[int],
     instances: tuple[str, ...],
     since: float,
+    patience: float,
 ) -> None:
     """Return once every probe's whole dialog succeeds with a process that has read the new configuration.
 
-    ``before`` and ``instances`` are the working processes and the answers of the old one, ``since`` is when the change
-    began (seconds since 1970). Raises :class:`HostError` with the last complaint and the service's own words.
+    ``before`` and ``instances`` are the working processes and the answers of the old one. ``since`` is when the change
+    began (seconds since 1970), ``patience`` how long it may take (seconds). Raises :class:`HostError` with the last
+    complaint and the service's own words.
     """
     time.sleep(SETTLE if service.name == "postfix" else 0)
-    deadline = time.monotonic() + service.kind.patience
+    deadline = time.monotonic() + patience
     first = service.status().restarts
     looked = time.monotonic()
     while True:
