@@ -14,6 +14,7 @@ import os
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -59,7 +60,7 @@ def ensure(arguments: dict[str, Any]) -> dict[str, Any]:
 def _look(order: Order, lineage: Lineage) -> dict[str, Any]:
     """Say what :func:`ensure` would do; a host without the key or OpenSSL is simply a host that needs everything."""
     try:
-        reason = need(order, lineage.certificate(), lineage.renewal(), read_key(order.key), time.time())
+        reason = need(order, _held(order, lineage), time.time())
     except HostError as problem:
         reason = str(problem)
     pending = [str(path) for path in support(order) if not path.current()]
@@ -67,61 +68,76 @@ def _look(order: Order, lineage: Lineage) -> dict[str, Any]:
 
 
 def _ensure(order: Order, lineage: Lineage) -> dict[str, Any]:
-    key = read_key(order.key)
-    found = lineage.certificate()
-    reason = need(order, found, lineage.renewal(), key, time.time())
+    held = _held(order, lineage)
+    reason = need(order, held, time.time())
     files = [file for file in support(order) if not file.current()]
-    if reason or any(file.path == CA_FILE for file in files):
+    if reason:
         acme.probe(order.directory, order.ca)
     install(files)
-    if reason:
-        found = _issue(order, lineage, found, key)
+    serving = _issue(order, lineage, held) if reason or held.certificate is None else held.certificate
     started = not unit_runs(TIMER)
     if started:
         command("systemctl", "enable", "--now", TIMER)
-    if found is None:  # unreachable: need() asks for a certificate where there is none
-        raise HostError(f"{lineage.fullchain} is missing")
     return {
         "changed": bool(reason or files or started),
         "issued": bool(reason),
         "reason": reason,
-        "expires": found.not_after,
-        "spki_sha256": found.spki_sha256,
+        "expires": serving.not_after,
+        "spki_sha256": serving.spki_sha256,
     }
 
 
-def need(order: Order, found: Certificate | None, renewal: dict[str, str], key: str, now: float) -> str | None:
-    """Return why a new certificate must be asked for, or ``None``.
-
-    ``found`` is the certificate that serves, ``renewal`` certbot's parameters for it, ``key`` the hex SHA-256 of our
-    key's SPKI, ``now`` seconds since the epoch.
+@dataclass(frozen=True)
+class Held:
+    """What the host has: the certificate that serves, certbot's parameters for renewing it, hex SHA-256 of our key's
+    SPKI, and the CA certificates certbot trusts the authority by (PEM, ``None`` for the system's).
     """
+
+    certificate: Certificate | None
+    renewal: dict[str, str]
+    key: str
+    trusted: str | None = None
+
+
+def need(order: Order, held: Held, now: float) -> str | None:
+    """Return why a new certificate must be asked for, or ``None``; ``now`` is seconds since the epoch."""
+    found = held.certificate
     if found is None:
         return "there is no certificate yet"
     overdue = found.not_after - now < OVERDUE * (found.not_after - found.not_before)
-    kept = (renewal.get("reuse_key"), renewal.get("authenticator")) == ("True", "webroot")
+    kept = (held.renewal.get("reuse_key"), held.renewal.get("authenticator")) == ("True", "webroot")
+    server = held.renewal.get("server")
     reasons = (
-        (found.spki_sha256 != key, f"the certificate is not for the key in {order.key}"),
+        (found.spki_sha256 != held.key, f"the certificate is not for the key in {order.key}"),
         (found.self_signed, "an earlier run left a placeholder"),
         (set(found.names) != set(order.names), f"it names {', '.join(found.names)}, not {', '.join(order.names)}"),
         (overdue, "it has not been renewed in time"),
-        (renewal.get("server") != order.directory, f"it came from {renewal.get('server')}, not {order.directory}"),
+        (server != order.directory, f"it came from {server}, not {order.directory}"),
         (not kept, "its renewal would not keep the key"),
+        (held.trusted != order.ca, "the authority's CA certificates have changed"),
     )
     return next((reason for applies, reason in reasons if applies), None)
 
 
-def _issue(order: Order, lineage: Lineage, found: Certificate | None, key: str) -> Certificate:
+def _held(order: Order, lineage: Lineage) -> Held:
+    """Read it from the host; raises :class:`HostError` where there is no key."""
+    trusted = CA_FILE.read_text("utf-8") if CA_FILE.exists() else None
+    return Held(lineage.certificate(), lineage.renewal(), read_key(order.key), trusted)
+
+
+def _issue(order: Order, lineage: Lineage, held: Held) -> Certificate:
     """Ask the authority for a certificate; on failure put back what served before."""
-    seeded = found is None or found.spki_sha256 != key
+    seeded = held.certificate is None or held.certificate.spki_sha256 != held.key
     if seeded:
         lineage.seed(order)
     try:
         acme.certbot(order, CA_FILE if order.ca else None)
-        issued = _received(order, lineage, key)
+        issued = _received(order, lineage, held.key)
     except BaseException:
         if seeded:
             lineage.restore()
+        # The timer goes on renewing what serves, from the authority it came from.
+        SupportFile(CA_FILE, held.trusted).install()
         raise
     lineage.forget_backup()
     return issued

@@ -10,7 +10,13 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
 import pytest
-from ansible_collections.postseal.mail.plugins.module_utils.host.acme import REMEDIES, explain, probe
+from ansible_collections.postseal.mail.plugins.module_utils.host.acme import (
+    REMEDIES,
+    explain,
+    probe,
+    refusals,
+    retire_account,
+)
 from ansible_collections.postseal.mail.plugins.module_utils.host.errors import HostError
 from ansible_collections.postseal.mail.plugins.module_utils.host.lineage import Order
 
@@ -60,11 +66,6 @@ def test_every_failed_name_is_told() -> None:
             "accountDoesNotExist",
             REMEDIES["accountDoesNotExist"],
         ),
-        (
-            "An unexpected error occurred:\nAttributeError: can't set attribute",
-            "policy",
-            REMEDIES["rejectedIdentifier"],
-        ),
         ("urn:ietf:params:acme:error:neverHeardOf :: x", "neverHeardOf", "letsencrypt.log"),
         ("Another instance of Certbot is already running.", "busy", "in a minute"),
         ("Saving debug log to x\nSomething broke\n", "certbot failed", "Something broke"),
@@ -75,6 +76,30 @@ def test_other_failures(output: str, cause: str, remedy: str) -> None:
     text = explain(output, ORDER)
     assert cause in text
     assert remedy in text
+
+
+# As certbot 2.1 logged it on Debian 12, where it printed nothing but an AttributeError.
+LOG = """
+{
+  "type": "urn:ietf:params:acme:error:badNonce",
+  "detail": "JWS has an invalid anti-replay nonce: x",
+  "status": 400
+}
+2026-11-21 23:59:01,123:DEBUG:acme.client:Received response:
+{
+  "type": "urn:ietf:params:acme:error:rejectedIdentifier",
+  "detail": "Order included a \\"blocked\\" name",
+  "status": 400
+}
+"""
+
+
+def test_what_certbot_does_not_print_is_read_from_its_log() -> None:
+    found = refusals(LOG)
+    assert len(found) == 1
+    text = explain("\n".join(["AttributeError: can't set attribute", *found]), ORDER)
+    assert "rejectedIdentifier: Order included a" in text
+    assert text.endswith(REMEDIES["rejectedIdentifier"])
 
 
 class Directory(BaseHTTPRequestHandler):
@@ -116,3 +141,14 @@ def test_an_authority_that_is_not_there_is_named(server: str) -> None:
 def test_a_ca_file_without_a_certificate_is_named() -> None:
     with pytest.raises(HostError, match=r"postseal_tls\.ca"):
         probe("https://127.0.0.1:1/dir", "-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----\n")
+
+
+def test_a_lost_account_is_put_aside_and_no_other(tmp_path: Path) -> None:
+    for name in ("acme.example:14000/dir/abc", "acme.example:14000/dir.lost/older", "other.example/directory/def"):
+        (tmp_path / name).mkdir(parents=True)
+    assert retire_account("https://acme.example:14000/dir", tmp_path)
+    assert sorted(str(path.relative_to(tmp_path)) for path in tmp_path.glob("*/*/*")) == [
+        "acme.example:14000/dir.lost/abc",
+        "other.example/directory/def",
+    ]
+    assert not retire_account("https://acme.example:14000/dir", tmp_path)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from ansible_collections.postseal.mail.plugins.module_utils.host import certificate
-from ansible_collections.postseal.mail.plugins.module_utils.host.certificate import need, support
+from ansible_collections.postseal.mail.plugins.module_utils.host.certificate import Held, need, support
 from ansible_collections.postseal.mail.plugins.module_utils.host.lineage import Certificate, Order
 
 DAY = 86400
@@ -28,16 +28,17 @@ FOUND = Certificate(
     self_signed=False,
 )
 RENEWAL = {"server": ORDER.directory, "reuse_key": "True", "authenticator": "webroot"}
+HELD = Held(FOUND, RENEWAL, KEY)
 
 
 def test_a_certificate_that_fits_is_left_alone() -> None:
-    assert need(ORDER, FOUND, RENEWAL, KEY, 60 * DAY) is None
+    assert need(ORDER, HELD, 60 * DAY) is None
 
 
 def test_renewal_is_the_timers_business_until_it_has_clearly_failed() -> None:
-    assert need(ORDER, FOUND, RENEWAL, KEY, 80 * DAY) is None
-    assert need(ORDER, FOUND, RENEWAL, KEY, 82 * DAY) == "it has not been renewed in time"
-    assert need(ORDER, FOUND, RENEWAL, KEY, 99 * DAY) == "it has not been renewed in time"
+    assert need(ORDER, HELD, 80 * DAY) is None
+    assert need(ORDER, HELD, 82 * DAY) == "it has not been renewed in time"
+    assert need(ORDER, HELD, 99 * DAY) == "it has not been renewed in time"
 
 
 @pytest.mark.parametrize(
@@ -58,7 +59,14 @@ def test_renewal_is_the_timers_business_until_it_has_clearly_failed() -> None:
 def test_every_difference_asks_for_a_new_one(
     found: Certificate | None, renewal: dict[str, str], key: str, reason: str
 ) -> None:
-    assert reason in str(need(ORDER, found, renewal, key, DAY))
+    assert reason in str(need(ORDER, Held(found, renewal, key), DAY))
+
+
+def test_another_ca_means_another_certificate() -> None:
+    private = replace(ORDER, ca="PEM")
+    assert need(private, replace(HELD, trusted="PEM"), DAY) is None
+    for order in (private, ORDER):
+        assert "CA certificates" in str(need(order, replace(HELD, trusted="OLD PEM"), DAY))
 
 
 def test_a_private_authority_is_trusted_by_our_call_and_by_the_timer() -> None:
