@@ -36,7 +36,8 @@ def boot(lab: config.Lab, host: config.Host) -> None:
     tree = (host.directory / "made-of").read_text().splitlines()[1]
     options = []
     if host.name == "receiver":
-        config.MAIL.mkdir(mode=0o700, parents=True, exist_ok=True)
+        config.MAIL.mkdir(parents=True, exist_ok=True)
+        config.MAIL.chmod(0o700)
         options.append(f"--bind={config.MAIL}:/srv/mail")
     with (host.directory / "console.log").open("ab") as console:
         # A session of its own: it lives on when the terminal or the job that started it ends.

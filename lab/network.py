@@ -51,8 +51,8 @@ def ensure(lab: config.Lab) -> None:
     here = ip_json("-d", "link", "show", "dev", network.bridge)
     if here and here[0].get("linkinfo", {}).get("info_kind") != "bridge":
         raise LabError(
-            f"there is an interface {network.bridge} on this machine that is no bridge; remove it (`ip link delete "
-            f"{network.bridge}`) or give the lab another name for its bridge in lab/lab.toml"
+            f"there is an interface {network.bridge} on this machine that is no bridge; remove it: "
+            f"`ip link delete {network.bridge}`"
         )
     if not here:
         run(["ip", "link", "add", network.bridge, "type", "bridge", "forward_delay", "0", "mcast_snooping", "0"])
@@ -83,15 +83,15 @@ def refuse_foreign(network: config.Network) -> None:
             if any(address.network.overlaps(mine) for mine in (network.ipv4, network.ipv6)
                    if mine.version == address.version):  # fmt: skip
                 raise LabError(
-                    f"the lab's network is taken: interface {link['ifname']} has the address {address}. Remove it, or "
-                    "give the lab other addresses in lab/lab.toml"
+                    f"the lab's network is taken: interface {link['ifname']} has the address {address}. "
+                    f"Remove it: `ip address delete {address} dev {link['ifname']}`"
                 )
     for family, mine in (("-4", network.ipv4), ("-6", network.ipv6)):
         for route in ip_json(family, "route", "show", "root", str(mine)):
             if route.get("dev") != network.bridge:
                 raise LabError(
-                    f"the lab's network is taken: {mine} is routed to {route.get('dev')}. Remove that route, or give "
-                    "the lab other addresses in lab/lab.toml"
+                    f"the lab's network is taken: {mine} is routed to {route.get('dev')}. Remove that route: "
+                    f"`ip route delete {route.get('dst')} dev {route.get('dev')}`"
                 )
 
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
+LAB_STATE = Path("/var/lib/postseal-lab")
 HOSTS = ("sender-a.sender.test", "sender-b.sender.test")
 _RECAP = re.compile(r"^(\S+)\s+: ok=(\d+)\s+changed=(\d+)\s+unreachable=(\d+)\s+failed=(\d+)", re.MULTILINE)
 
@@ -46,6 +47,14 @@ def lab(*arguments: str) -> str:
     """Run script/lab and return its standard output; raises :class:`subprocess.CalledProcessError` if it fails."""
     answer = subprocess.run(
         [str(ROOT / "script/lab"), *arguments], cwd=ROOT, check=True, stdout=subprocess.PIPE, text=True
+    )
+    return answer.stdout
+
+
+def lab_with_input(text: str, *arguments: str) -> str:
+    """Run script/lab with TEXT on its standard input and return its standard output."""
+    answer = subprocess.run(
+        [str(ROOT / "script/lab"), *arguments], cwd=ROOT, check=True, stdout=subprocess.PIPE, text=True, input=text
     )
     return answer.stdout
 
