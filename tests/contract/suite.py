@@ -159,6 +159,14 @@ class ProviderContract:
         assert bench.values("a") == set()
         assert bench.values("b") == {b"somebody was faster"}
 
+    def test_a_set_that_grew_meanwhile_is_not_written(self, bench: Bench) -> None:
+        bench.backend.put(bench.zone, "TXT", 300, [GOOGLE])
+        prepared = bench.prepare(bench.claim("", "TXT", starts("v=spf1"), b"v=spf1 -all"))
+        bench.backend.put(bench.zone, "TXT", 300, [b"v=spf1 +all"])
+        with pytest.raises(ConflictError, match="changed while we looked"):
+            bench.provider.apply(bench.zone, prepared.zones[0].batches[0])
+        assert bench.values("") == {GOOGLE, b"v=spf1 +all"}
+
     def test_a_change_meanwhile_leads_to_a_new_plan(self, bench: Bench) -> None:
         prepared = bench.prepare(bench.claim("", "TXT", starts("v=spf1"), b"v=spf1 -all"))
         bench.backend.put(bench.zone, "TXT", 300, [GOOGLE])

@@ -26,6 +26,7 @@ from ansible_collections.postseal.mail.plugins.module_utils.dns.snapshot import 
 from ansible_collections.postseal.mail.plugins.module_utils.dns.wire import rdata_of
 from ansible_collections.postseal.mail.plugins.module_utils.model.types import Rfc2136
 
+from .impostor import impostor
 from .knot import HOST, Pair, free_port
 from .suite import EVERYTHING, LONG, Bench, ProviderContract, starts
 
@@ -163,6 +164,16 @@ def test_records_dropped_beside_a_cname_are_found_out(bench: Bench, backend: Kno
     assert bench.values("b") == {b"x"}
 
 
+def test_an_update_that_was_accepted_and_not_done_is_found_out(bench: Bench) -> None:
+    prepared = bench.prepare(bench.claim("a", "TXT", EVERYTHING, b"x"))
+    update = prepared.zones[0].batches[0].body
+    assert isinstance(update, dns.update.UpdateMessage)
+    update.update = []
+    (report,) = execute(prepared, bench.policy)
+    assert report.state == "failed"
+    assert f'read back: a.{bench.zone} TXT lacks "x"' in report.error
+
+
 def test_a_cname_in_the_way_is_a_conflict_before_that(bench: Bench, backend: KnotBackend) -> None:
     prepared = bench.prepare(bench.claim("a", "TXT", EVERYTHING, b"x"), bench.claim("b", "TXT", EVERYTHING, b"x"))
     backend.put(bench.at("a"), "CNAME", 300, ["elsewhere.example."])
@@ -272,19 +283,7 @@ def test_an_update_whose_answer_is_lost_is_neither_repeated_nor_reported_as_fail
 
 
 def test_an_answer_without_signature_is_nobodys(backend: KnotBackend) -> None:
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as impostor:
-        impostor.bind((HOST, 0))
-
-        def answer_twice() -> None:
-            for _ in range(2):
-                wire, client = impostor.recvfrom(65535)
-                answer = dns.message.make_query(backend.zone, "SOA", id=int.from_bytes(wire[:2]))
-                answer.flags |= dns.flags.QR | dns.flags.AA
-                impostor.sendto(answer.to_wire(), client)
-
-        thread = threading.Thread(target=answer_twice, daemon=True)
-        thread.start()
-        settings = Rfc2136("knot", HOST, impostor.getsockname()[1], backend.knots.settings().tsig)
+    with impostor(backend.zone, lambda answer: None) as port:
+        settings = Rfc2136("knot", HOST, port, backend.knots.settings().tsig)
         with pytest.raises(TransportError, match="not signed"):
             backend.provider(settings).zone_of(backend.zone)
-        thread.join(5)

@@ -155,11 +155,13 @@ class Signed:
         except dns.tsig.PeerBadKey:
             # Knot answers the same where it knows the key and the zone's acl does not name it.
             message = f"{self.where} does not know the TSIG key {key}, or not for this zone"
-            hint = f"Create the key on the server and allow it to update the zone, or correct {tsig}.name"
+            hint = f"Create the key on the server and allow it to update the zone, or correct {tsig}.name or .algorithm"
             raise AuthError(name, zone, message, hint) from None
         except (dns.tsig.PeerBadSignature, dns.tsig.BadSignature, dns.tsig.PeerBadTruncation):
             hint = f"Correct {tsig}.secret or {tsig}.algorithm: they must be those of the key {key} on the server"
-            raise AuthError(name, zone, f"{self.where} and we sign differently with TSIG key {key}", hint) from None
+            raise AuthError(
+                name, zone, f"{self.where} and we disagree on signatures with TSIG key {key}", hint
+            ) from None
         except (dns.tsig.PeerBadTime, dns.tsig.BadTime):
             hint = "Set both clocks by NTP"
             raise AuthError(name, zone, f"the clocks here and on {self.where} differ too much for TSIG", hint) from None
