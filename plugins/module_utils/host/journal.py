@@ -65,6 +65,16 @@ def locked(service: str, paths: Paths, wait: float = LOCK_WAIT) -> Iterator[None
         os.close(handle)
 
 
+def sweep(service: str, paths: Paths) -> None:
+    """Remove stages of a run that was killed; the caller holds the lock, so they are nobody's."""
+    leftovers = [name for name in os.listdir(paths.run) if name.startswith(f"{service}.stage.")]
+    if leftovers:
+        import shutil  # noqa: PLC0415  # hardly ever needed
+
+        for name in leftovers:
+            shutil.rmtree(os.path.join(paths.run, name), ignore_errors=True)
+
+
 def write_durably(path: str, content: bytes) -> None:
     """Write a root-only file so that after a power cut it is there whole, or not there at all."""
     draft = f"{path}.new"

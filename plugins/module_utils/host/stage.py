@@ -44,9 +44,6 @@ class Stage:
 
     def __init__(self, service: str, paths: Paths) -> None:
         os.makedirs(paths.run, mode=0o755, exist_ok=True)
-        for leftover in os.listdir(paths.run):
-            if leftover.startswith(f"{service}.stage."):  # of a run that was killed: this one holds the lock
-                shutil.rmtree(os.path.join(paths.run, leftover), ignore_errors=True)
         # Closed at the top, since secrets lie in it; the directories below are as open as the live ones they cover.
         self.root = tempfile.mkdtemp(prefix=f"{service}.stage.", dir=paths.run)
         self.paths = paths

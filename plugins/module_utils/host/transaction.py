@@ -21,6 +21,7 @@ from .journal import (
     open_journal,
     read_digests,
     read_journal,
+    sweep,
 )
 from .live import Comparison, compare, differences, digests, unknown_accounts
 from .request import Paths, Probe, Request, parse
@@ -68,6 +69,7 @@ class Transaction:
     def run(self) -> dict[str, Any]:
         """Take the lock and do all that is needed; see :func:`apply`."""
         with locked(self.service.name, self.paths):
+            sweep(self.service.name, self.paths)
             unfinished = self._recover()
             asked = self.service.ask()
             comparison = compare(self.request.files, self.request.directories, self.paths)
