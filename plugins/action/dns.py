@@ -48,6 +48,8 @@ class ActionModule(ActionBase):  # type: ignore[misc]  # Ansible ships no type i
             preparation = prepare(wanted.claims, wanted.pending, _Router(model), model.environment, limits)
             result = self._announced(preparation)
             preparation.check(arguments["plan"])
+            if not self._task.check_mode:
+                preparation.complete()
             result["zones"] = self._zones(preparation, limits, arguments)
         except DnsError as error:
             return {**result, "failed": True, "msg": str(error)}

@@ -83,7 +83,9 @@ class Claim:
 class Pending:
     """A claim whose value is not known yet. Nothing of ours is removed from its slot meanwhile.
 
-    An empty ``type`` stands for claims of which not even the names are known.
+    :param type: empty for claims of which not even the names are known
+    :param reason: what is missing, a clause without an end
+    :param remedy: what to do about it; with one, nothing is written until that is done
     """
 
     name: str
@@ -91,10 +93,15 @@ class Pending:
     slot: str
     anchor: str
     reason: str
+    remedy: str = ""
 
-    def __str__(self) -> str:
-        what = f"{self.name} {self.type}" if self.type else self.name
-        return f"{what} ({self.slot}): {self.reason}"
+
+def summary(pending: Iterable[Pending]) -> tuple[str, ...]:
+    """Return one line per reason, with the record sets that wait for it."""
+    waiting: dict[str, list[str]] = {}
+    for item in pending:
+        waiting.setdefault(item.reason, []).append(f"{item.name} {item.type}".strip())
+    return tuple(f"{reason}: {', '.join(names)} must wait" for reason, names in waiting.items())
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TypeVar
 
-from .claims import Claim, Pending
+from .claims import Claim, Pending, summary
 from .errors import DnsError, LimitExceeded, PlanError, Several, ZoneNotFound
 from .limits import Limits, refusals
 from .ownership import registry_key
@@ -53,6 +53,13 @@ class Preparation:
     zones: tuple[Prepared, ...]
     fingerprint: str
     notes: tuple[str, ...]
+    pending: tuple[Pending, ...] = ()
+
+    def complete(self) -> None:
+        """Raise :class:`PlanError` for what must not wait: check mode may show such a plan, nothing may apply it."""
+        open_ends = [item for item in self.pending if item.remedy]
+        if open_ends:
+            raise PlanError("; ".join(summary(open_ends)), open_ends[0].remedy)
 
     def check(self, approved: str | None = None) -> None:
         """Raise what forbids to apply the plans, unless ``approved`` is their fingerprint.
@@ -112,7 +119,8 @@ def prepare(
     prepared = all_of(in_parallel(lambda found: plan_job(*found, owner, limits), _follow_cuts(looked)))
     zones = tuple(sorted(prepared, key=lambda item: item.snapshot.zone))
     kept = [note for item in zones for note in item.plan.notes]
-    return Preparation(zones, fingerprint(item.plan for item in zones), (*notes, *kept, *map(str, pending)))
+    told = (*notes, *kept, *summary(pending))
+    return Preparation(zones, fingerprint(item.plan for item in zones), told, tuple(pending))
 
 
 def fetch(job: Job) -> Snapshot:

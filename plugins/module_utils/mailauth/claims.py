@@ -143,4 +143,5 @@ def _dkim(model: Model, keys: Iterable[HostKeys]) -> Iterator[Claim | Pending]:
             )
         if not found:
             name = f"_domainkey.{domain.name}"
-            yield Pending(name, "", "dkim", domain.name, "no mail host holds a DKIM key of the domain yet")
+            reason = f"no mail host holds a DKIM key of {domain.name} yet"
+            yield Pending(name, "", "dkim", domain.name, reason, "Run playbooks/keys.yml first")

@@ -128,12 +128,17 @@ def test_every_error_is_told_once() -> None:
     assert len(several.value.errors) == 3
 
 
-def test_what_waits_for_keys_is_noted() -> None:
-    waiting = Pending("_domainkey.shop.test", "", "dkim", "shop.test", "no key yet")
-    preparation = prepare(
-        [claim("shop.test", "shop.test")], [waiting], lambda _: Listed({"shop.test": ()}), "me", Limits()
-    )
-    assert preparation.notes == ("_domainkey.shop.test (dkim): no key yet",)
+def test_what_waits_is_noted_and_may_forbid_to_write() -> None:
+    def with_remedy(remedy: str) -> Preparation:
+        waiting = Pending("_domainkey.shop.test", "", "dkim", "shop.test", "no key yet", remedy)
+        return prepare(
+            [claim("shop.test", "shop.test")], [waiting], lambda _: Listed({"shop.test": ()}), "me", Limits()
+        )
+
+    assert with_remedy("").notes == ("no key yet: _domainkey.shop.test must wait",)
+    with_remedy("").complete()
+    with pytest.raises(PlanError, match=r"no key yet: _domainkey\.shop\.test must wait\. Make one"):
+        with_remedy("Make one").complete()
 
 
 def test_a_plan_beyond_the_limits_needs_its_own_fingerprint() -> None:

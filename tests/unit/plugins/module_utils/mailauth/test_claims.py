@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
+from ansible_collections.postseal.mail.plugins.module_utils.dns.claims import summary
 from ansible_collections.postseal.mail.plugins.module_utils.dns.errors import PlanError
 from ansible_collections.postseal.mail.plugins.module_utils.dns.records import Value
 from ansible_collections.postseal.mail.plugins.module_utils.mailauth.claims import desired, desired_claims
@@ -99,9 +100,11 @@ def test_merging_follows_the_inventory() -> None:
 def test_without_keys_what_waits_is_told_and_the_rest_is_claimed() -> None:
     found = desired(MODEL, ())
     assert {claim.type for claim in found.claims} == {"A", "AAAA", "TXT", "MX", "SRV"}
-    told = [str(item) for item in found.pending]
-    assert f"_465._tcp.{A} TLSA (tlsa:3 1 1): the TLS key of {A} is not known yet" in told
-    assert "_domainkey.shop.test (dkim): no mail host holds a DKIM key of the domain yet" in told
+    told = summary(found.pending)
+    names = ", ".join(f"_{port}._tcp.{name} TLSA" for name in (A, "smtp.example.test") for port in (465, 587))
+    assert f"the TLS key of {A} is not known yet: {names} must wait" in told
+    assert "no mail host holds a DKIM key of shop.test yet: _domainkey.shop.test must wait" in told
+    assert {item.name for item in found.pending if item.remedy} == {"_domainkey.shop.test"}
 
 
 def test_one_host_without_keys_leaves_the_shared_records_open() -> None:
