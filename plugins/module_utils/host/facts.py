@@ -32,9 +32,7 @@ def gather(arguments: dict[str, Any]) -> dict[str, Any]:
 
 def release() -> str:
     """Return the release number, ``12`` or ``13``; raises :class:`HostError` for any other system."""
-    fields = dict(
-        line.split("=", 1) for line in Path("/etc/os-release").read_text("utf-8").splitlines() if "=" in line
-    )
+    fields = dict(line.split("=", 1) for line in Path("/etc/os-release").read_text("utf-8").splitlines() if "=" in line)
     system, number = fields.get("ID", "").strip('"'), fields.get("VERSION_ID", "").strip('"')
     if number not in SUPPORTED.get(system, ()):
         known = ", ".join(f"{name} {version}" for name, versions in SUPPORTED.items() for version in versions)
