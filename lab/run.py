@@ -18,7 +18,9 @@ class LabError(Exception):
 
 def say(text: str) -> None:
     """One line of progress."""
-    print(f"lab: {text}", file=sys.stderr, flush=True)
+    # One write: hosts are made at the same time, and each speaks for itself.
+    sys.stderr.write(f"lab: {text}\n")
+    sys.stderr.flush()
 
 
 @contextmanager

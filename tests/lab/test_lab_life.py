@@ -106,6 +106,17 @@ def test_down_after_a_crash_leaves_nothing(machine: Machine) -> None:
     assert machine.traces() == before
 
 
+def test_a_package_that_one_host_downloaded_serves_the_next(machine: Machine, tmp_path: Path) -> None:
+    machine.good("mkdir -p /var/cache/postseal-lab/archives")
+    machine.good(f"mkdir {tmp_path}/own && mount --bind {tmp_path}/own /var/cache/postseal-lab/archives")
+    machine.good("script/lab up")
+    machine.good("script/lab ssh sender-a 'echo content > /var/cache/apt/archives/example_1_all.deb'")
+    machine.good("script/lab ssh sender-a 'echo half > /var/cache/apt/archives/partial/example_2_all.deb'")
+    machine.good("script/lab reset sender-a && script/lab reset sender-b")
+    archives = machine.good("script/lab ssh sender-b 'cd /var/cache/apt/archives && sudo grep -rH . --include=*.deb'")
+    assert archives == "example_1_all.deb:content\n"
+
+
 @pytest.mark.parametrize(
     ("occupy", "expected"),
     [
