@@ -25,7 +25,7 @@ def fingerprint(lab: config.Lab, host: config.Host, tree: Path) -> str:
     if (config.FILES / host.name).is_dir():
         digest.update(repr((lab.static_zones, lab.dynamic_zones, lab.tsig, forwarders())).encode())
         for path in sorted(files_of(host)):
-            digest.update(str(path).encode() + path.read_bytes())
+            digest.update(str(path.relative_to(config.FILES)).encode() + path.read_bytes())
     return digest.hexdigest()
 
 
