@@ -47,7 +47,7 @@ def keep(name: str, envelope: Envelope, raw: bytes) -> bool:
     }
     store(MAILBOX / f"{name}.eml", raw)
     store(MAILBOX / f"{name}.json", json.dumps(document, indent=2).encode() + b"\n")
-    return verdict.accepted
+    return bool(verdict.accepted)
 
 
 def store(path: Path, content: bytes) -> None:
