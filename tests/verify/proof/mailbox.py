@@ -10,6 +10,7 @@ with its verdicts: ``{"from", "to", "helo", "peer", "tls", "spf", "dmarc", "dkim
 from __future__ import annotations
 
 import json
+import os
 import time
 from dataclasses import dataclass
 from email import message_from_bytes
@@ -89,7 +90,10 @@ def wait_for(sent: Sent, directory: Path, since: float, seconds: float) -> Recei
         for path in _fresh(directory, since):
             if path in seen:
                 continue
-            content = path.read_bytes()
+            try:
+                content = path.read_bytes()
+            except FileNotFoundError:
+                continue  # whoever keeps the mailbox tidied it up meanwhile
             if sent.token.encode() not in content:
                 seen.add(path)
                 continue
@@ -103,9 +107,18 @@ def wait_for(sent: Sent, directory: Path, since: float, seconds: float) -> Recei
 
 def _fresh(directory: Path, since: float) -> list[Path]:
     try:
-        return [path for path in directory.glob("*.eml") if path.stat().st_mtime >= since]
+        with os.scandir(directory) as entries:
+            return [Path(entry.path) for entry in entries if entry.name.endswith(".eml") and _changed(entry) >= since]
     except OSError as error:
         raise UnavailableError(f"the probe mailbox {directory} cannot be read: {error.strerror}") from None
+
+
+def _changed(entry: os.DirEntry[str]) -> float:
+    """Return when the file was changed; long ago if it is gone by now."""
+    try:
+        return entry.stat().st_mtime
+    except FileNotFoundError:
+        return 0.0
 
 
 def _verdict(path: Path) -> dict[str, Any]:
