@@ -24,8 +24,8 @@ from .outcome import NotTestedError
 from .smtp import Closed, Reply, UnavailableError
 from .targets import Endpoint, endpoints, first_address
 
-PER_HOST = 6
-WORKERS = 32
+PER_HOST = 8
+WORKERS = 64
 UNKNOWN_USER = "postseal-nobody"
 T = TypeVar("T")
 P = ParamSpec("P")

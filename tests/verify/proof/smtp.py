@@ -19,6 +19,7 @@ MAX_LINE = (
     4096  # RFC 5321 4.5.3.1.5 allows a server 512 octets; be generous to the lines of others, but not without end
 )
 MAX_LINES = 128
+PATIENCE = 8.0  # seconds for one answer; a server that delays refusals on purpose takes two
 EHLO_NAME = "postseal-probe.invalid"  # RFC 2606 2: a name that is certain not to exist, and easy to find in a header
 _REPLY = re.compile(rb"(\d{3})([ -]?)(.*)", re.DOTALL)
 
@@ -84,7 +85,7 @@ class Client:
         self._socket.close()
 
     @classmethod
-    def connect(cls, address: str, port: int, seconds: float = 30.0) -> Client:
+    def connect(cls, address: str, port: int, seconds: float = 20.0) -> Client:
         """Open a TCP connection to ``address``; the whole conversation must fit into ``seconds``."""
         try:
             connection = socket.create_connection((address, port), timeout=min(seconds, 10.0))
@@ -195,7 +196,7 @@ class Client:
         return line.rstrip(b"\r")
 
     def _set_timeout(self, seconds: float | None = None) -> None:
-        left = self._deadline - time.monotonic()
+        left = min(self._deadline - time.monotonic(), PATIENCE)
         if left <= 0:
             raise UnavailableError("the server took too long")
         self._socket.settimeout(left if seconds is None else min(left, seconds))

@@ -189,10 +189,16 @@ class Port25:
 
 
 def port_25(endpoint: Endpoint) -> Port25:
-    """Look whether port 25 serves submission: ``closed`` holds the reason if nothing answers there."""
+    """Look whether port 25 serves submission, inside TLS too; ``closed`` holds the reason if nothing answers there."""
     try:
         with Client.connect(endpoint.address, 25, 10.0) as client:
             keywords = client.greet().keywords()
+            if "STARTTLS" in keywords and client.command("STARTTLS").code == 220:
+                try:
+                    client.starttls(trusting(), endpoint.name)
+                except ssl.SSLError as error:
+                    raise UnavailableError(f"port 25: the TLS handshake fails: {error.reason or error}") from None
+                keywords |= client.ehlo().keywords()
             tried = attempt(client, f"f@{FOREIGN}", f"t@{FOREIGN}")
             client.quit()
     except RefusedError as error:
