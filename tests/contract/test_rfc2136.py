@@ -79,13 +79,13 @@ class TestKnotSigned:
         backend = KnotBackend(knots, next(signed_zones), secondary=True)
         return Bench(backend, backend.provider())
 
-    def test_a_signed_zone_is_seen_and_updates_are_signed(self, bench: Bench) -> None:
+    def test_a_signed_zone_is_seen_and_updates_are_signed(self, bench: Bench, knots: Pair) -> None:
         claim = bench.claim("_465._tcp", "TLSA", EVERYTHING, "3 1 1 " + "ab" * 32)
         needs = Claim(claim.name, claim.type, claim.slot, claim.value, 300, claim.anchor, "host", requires_dnssec=True)
         report = bench.publish(needs)
         assert (report.signed, report.state, report.error) == (True, "changed", "")
         query = dns.message.make_query(claim.name, "TLSA", want_dnssec=True)
-        answer = dns.query.udp(query, HOST, port=bench.backend.knots.secondary.port, timeout=2)
+        answer = dns.query.udp(query, HOST, port=knots.secondary.port, timeout=2)
         assert {section.rdtype for section in answer.answer} == {dns.rdatatype.TLSA, dns.rdatatype.RRSIG}
 
     def test_queries_see_the_signature_too(self, knots: Pair, signed_zones: Iterator[str]) -> None:

@@ -24,5 +24,10 @@ def test_any_other_text_marks_nothing(line: bytes) -> None:
 
 
 def test_a_digest_depends_on_name_type_and_value() -> None:
-    keys = [((ZONE, "TXT"), b"a"), ((ZONE, "TXT"), b"b"), ((ZONE, "MX"), "a"), (("a." + ZONE, "TXT"), b"a")]
+    keys: list[tuple[tuple[str, str], bytes | str]] = [
+        ((ZONE, "TXT"), b"a"),
+        ((ZONE, "TXT"), b"b"),
+        ((ZONE, "MX"), "a"),
+        (("a." + ZONE, "TXT"), b"a"),
+    ]
     assert len({digest(*key) for key in keys}) == len(keys)

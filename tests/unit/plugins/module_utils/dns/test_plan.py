@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 
 import pytest
 from ansible_collections.postseal.mail.plugins.module_utils.dns.claims import Claim, Merged, Pending, Slot
@@ -24,12 +25,15 @@ def test_creates_what_is_missing_and_leaves_the_neighbours() -> None:
     before = snapshot(RRset.of(ZONE, "TXT", 3600, [GOOGLE]))
     plan = plan_zone([claim(ZONE, "TXT", ONE, b"one=1")], before, "production")
     assert values(applied(plan, before), ZONE) == (GOOGLE, b"one=1")
-    assert plan.expected[ZONE, "TXT"].ttl == 3600, "the TTL of a shared set is not ours to change"
+    found = plan.expected[ZONE, "TXT"]
+    assert found is not None
+    assert found.ttl == 3600, "the TTL of a shared set is not ours to change"
 
 
 def test_marks_what_it_writes_in_the_registry() -> None:
     plan = plan_zone([claim(ZONE, "TXT", ONE, b"one=1")], snapshot(), "production")
     (line,) = values(applied(plan, snapshot()), REGISTRY)
+    assert isinstance(line, bytes)
     assert re.fullmatch(rb"v=postseal1 owner=production name=@ type=TXT wrote=[0-9a-f]{16}", line)
 
 
@@ -116,7 +120,9 @@ def test_nothing_of_ours_leaves_a_slot_that_waits_for_a_key() -> None:
 
 def test_ttls_stay_in_the_providers_range() -> None:
     plan = plan_zone([claim(ZONE, "TXT", ONE, b"one=1", ttl=5)], snapshot(), "production", Rules(min_ttl=60))
-    assert plan.expected[ZONE, "TXT"].ttl == 60
+    found = plan.expected[ZONE, "TXT"]
+    assert found is not None
+    assert found.ttl == 60
 
 
 def test_a_changed_ttl_alone_is_a_change_and_removes_nothing() -> None:
@@ -133,12 +139,14 @@ def test_providers_with_marks_of_their_own_need_no_registry() -> None:
 
 
 def test_merging_keeps_the_foreign_part_and_remembers_ours() -> None:
-    def merge(asked: Value, found: object, share: Value | None) -> Merged:
-        words = {word for value in found for word in value.removeprefix(b"list=").split()}
+    def merge(asked: Value, found: Sequence[Value], share: Value | None) -> Merged:
+        assert isinstance(asked, bytes)
+        assert isinstance(share, bytes | None)
+        words = {word for value in found if isinstance(value, bytes) for word in value.removeprefix(b"list=").split()}
         foreign = words - set((share or b"").split())
         return Merged(b"list=" + b" ".join(sorted(foreign | set(asked.removeprefix(b"list=").split()))), asked[5:])
 
-    slot = Slot("list", lambda value: value.startswith(b"list="), merge=merge)
+    slot = Slot("list", lambda value: isinstance(value, bytes) and value.startswith(b"list="), merge=merge)
     before = snapshot(RRset.of(ZONE, "TXT", 300, [b"list=foreign"]))
     second = applied(plan_zone([claim(ZONE, "TXT", slot, b"list=a b")], before, "production"), before)
     assert values(second, ZONE) == (b"list=a b foreign",)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from base64 import b64encode
 
 import pytest
+from ansible_collections.postseal.mail.plugins.module_utils.dns.claims import Slot
 from ansible_collections.postseal.mail.plugins.module_utils.mailauth import dkim, dmarc, records, slots, tags
 from hypothesis import given
 from hypothesis import strategies as st
@@ -109,5 +110,5 @@ def test_srv_points_to_the_service() -> None:
         (slots.dkim("s1"), b"anything", True),
     ],
 )
-def test_slots_hold_what_mail_reads_there(slot: slots.Slot, value: bytes | str, held: bool) -> None:
+def test_slots_hold_what_mail_reads_there(slot: Slot, value: bytes | str, held: bool) -> None:
     assert slot.holds(value) is held
