@@ -16,4 +16,5 @@ class ActionModule(RemoteAction):
         """Ask the host; nothing is changed."""
         super().run(tmp, task_vars)
         _, arguments = self.validate_argument_spec({"packages": {"type": "list", "elements": "str", "default": []}})
-        return {"changed": False, **self.call("facts.gather", {"packages": arguments["packages"]}, task_vars or {})}
+        found = self.call("facts.gather", {"packages": arguments["packages"]}, task_vars or {})
+        return {"changed": False, "ansible_facts": {"postseal_host": found}, **found}

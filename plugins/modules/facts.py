@@ -28,6 +28,10 @@ EXAMPLES = r"""
 """
 
 RETURN = r"""
+ansible_facts:
+  description: The fact C(postseal_host), a dict of the values below.
+  type: dict
+  returned: success
 release:
   description: Release number of the operating system.
   type: str

@@ -15,7 +15,7 @@ from ..module_utils.model.problems import Collector, InventoryError, Problem
 from ..module_utils.model.types import Model
 
 # Facts that actions leave behind; they are not an operator's variables.
-FACTS = ("postseal_keys",)
+FACTS = ("postseal_keys", "postseal_host")
 
 
 def load_model(task_vars: Mapping[str, Any], templar: Any) -> Model:
