@@ -94,7 +94,7 @@ def _silence(probes: tuple[Probe, ...], paths: Paths, patience: float) -> str:
     while True:
         try:
             for probe in probes:
-                glance(probe, paths)
+                glance(probe, paths, thorough=True)
         except ProbeError as problem:
             if time.monotonic() > deadline:
                 return str(problem)

@@ -28,11 +28,12 @@ class ProbeError(Exception):
     """The service did not answer as it should; the text says where the dialog ended and with what answer."""
 
 
-def glance(probe: Probe, paths: Paths) -> str:
+def glance(probe: Probe, paths: Paths, *, thorough: bool = False) -> str:
     """See in one exchange that something answers; return what tells one instance from the next, or nothing.
 
-    Raises :class:`ProbeError`. On a port with implicit TLS only the connection is made: the handshake would double
-    the cost of a run that changes nothing.
+    Raises :class:`ProbeError`. On a port with implicit TLS only the connection is made unless ``thorough``: the
+    handshake would double the cost of a run that changes nothing. But Postfix's master takes connections for a daemon
+    that dies at once, so only a greeting shows that it is back.
     """
     try:
         with _connect(probe, paths, GLANCE_SECONDS) as link:
@@ -41,8 +42,10 @@ def glance(probe: Probe, paths: Paths) -> str:
             if probe.protocol == "milter":
                 return _milter_handshake(link)
             if probe.tls != "wrapped":
-                Dialog(link).greeting()
-                link.sendall(b"QUIT\r\n")
+                _greeted(link)
+            elif thorough:
+                with _secure(link, probe._replace(certificate=""), paths) as secured:
+                    _greeted(secured)
             return ""
     except OSError as problem:
         raise ProbeError(f"{probe}: {problem}") from None
@@ -104,6 +107,11 @@ class Dialog:
         """Raise :class:`ProbeError` unless ``reply`` starts with one of ``codes``."""
         if not any(reply.startswith(str(code)) for code in codes):
             raise ProbeError(f"{step} was answered {reply.splitlines()[-1]!r}")
+
+
+def _greeted(link: socket.socket) -> None:
+    Dialog(link).greeting()
+    link.sendall(b"QUIT\r\n")
 
 
 def _examine_smtp(link: socket.socket, probe: Probe, paths: Paths, login: str) -> None:
