@@ -129,10 +129,12 @@ def test_served_key_is_the_announced_one(any_endpoint: Endpoint, observed: Obser
 @check("PTR-1")
 def test_reverse_names(sending_address: tuple[MailHost, str], observed: Observer) -> None:
     host, address = sending_address
-    names = dict(observed.pointers[host.name, address].result())
-    if not names:
+    seen = observed.pointers[host.name, address].result()
+    if not seen.names:
         raise CheckFailedError(f"{address} has no reverse name", address=address)
-    if host.name not in names:
-        raise CheckFailedError(f"{address} is called {', '.join(names)}", address=address)
-    if address not in names[host.name]:
-        raise CheckFailedError(f"{host.name} leads to {', '.join(names[host.name])}, not to {address}", address=address)
+    if host.name not in seen.names:
+        raise CheckFailedError(f"{address} is called {', '.join(seen.names)}", address=address)
+    if address not in seen.addresses:
+        raise CheckFailedError(
+            f"{host.name} leads to {', '.join(seen.addresses) or 'nowhere'}, not to {address}", address=address
+        )

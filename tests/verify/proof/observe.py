@@ -51,6 +51,14 @@ class Observed(Generic[T]):
 
 
 @dataclass(frozen=True)
+class Reverse:
+    """The reverse names of an address, and the addresses of the right one if it is among them."""
+
+    names: tuple[str, ...]
+    addresses: tuple[str, ...]
+
+
+@dataclass(frozen=True)
 class Settings:
     """How to look: a private directory for ssh's configuration, seconds to wait for the message."""
 
@@ -112,7 +120,7 @@ class Observer:
             if endpoint.host not in self.port_25:
                 self.port_25[endpoint.host] = self._at(endpoint, submission.port_25, endpoint)
         self.pointers = {
-            (host.name, address): self._start(self._reverse, address)
+            (host.name, address): self._start(self._reverse, host.name, address)
             for host in model.hosts
             for address in host.addresses
         }
@@ -144,8 +152,10 @@ class Observer:
 
         return Observed(self._pool.submit(gated))
 
-    def _reverse(self, address: str) -> tuple[tuple[str, tuple[str, ...]], ...]:
-        return tuple((name, self.names.addresses(name)) for name in self.names.pointers(address))
+    def _reverse(self, name: str, address: str) -> Reverse:
+        # Only the right name is followed: what a wrong one leads to is nobody's business, and may never answer.
+        names = self.names.pointers(address)
+        return Reverse(names, self.names.addresses(name) if name in names else ())
 
     def _receive(self, sent: Observed[mailbox.Sent], directory: Path, seconds: float) -> mailbox.Received | None:
         try:

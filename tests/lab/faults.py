@@ -1,0 +1,210 @@
+# Copyright: the Postseal maintainers
+# GNU General Public License v3.0 or later (see LICENSE)
+"""The faults of test_verify_faults.py: what is broken, where, and exactly what the proof must then find.
+
+Expected failures are (check, part of the target). A fault may make several checks fail where one thing cannot break
+without the other; that is said beside it. Faults of one round are on different machines and are told apart by target.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from .breakage import Record
+
+A, B = "sender-a.sender.test", "sender-b.sender.test"
+SHARED, SHOP = "smtp.sender.test", "shop.test"
+RELAY = "smtpd_client_restrictions= mynetworks=0.0.0.0/0 smtpd_relay_restrictions=permit_mynetworks,reject"
+MAP = "/etc/rspamd/maps/dkim.map"
+POLICY = "/etc/rspamd/submission.lua"
+SIGNER = "/etc/rspamd/submission.conf"
+USERS = "/etc/dovecot/submission-users"
+
+
+@dataclass(frozen=True)
+class Fault:
+    """One thing that is wrong: ``script`` runs as root on ``host``, then ``restart`` is restarted."""
+
+    name: str
+    fails: tuple[tuple[str, str], ...]
+    host: str = ""
+    script: str = ""
+    restart: str = "postfix"
+    records: tuple[Record, ...] = ()
+
+
+def main_cf(host: str, name: str, setting: str, *fails: tuple[str, str]) -> Fault:
+    """Return a fault in main.cf."""
+    return Fault(name, fails, host, f"postconf -e '{setting}'")
+
+
+def service(host: str, name: str, port: int, settings: str, *fails: tuple[str, str]) -> Fault:
+    """Return a fault in the options of one port in master.cf."""
+    options = " ".join(f"'{port}/inet/{setting}'" for setting in settings.split())
+    return Fault(name, fails, host, f"postconf -P {options}")
+
+
+def edit(host: str, name: str, expression: str, path: str, restart: str, *fails: tuple[str, str]) -> Fault:
+    """Return a fault made by sed(1), which must change the file."""
+    script = f"cp {path} /tmp/before; sed -i -E '{expression}' {path}; ! cmp -s /tmp/before {path}"
+    return Fault(name, fails, host, script, restart)
+
+
+def records(name: str, changed: tuple[Record, ...], *fails: tuple[str, str]) -> Fault:
+    """Return a fault in the DNS."""
+    return Fault(name, fails, records=changed)
+
+
+def shop(owner: str, rrtype: str, *values: str) -> Record:
+    """Return a record set in shop.test."""
+    return Record(SHOP, f"{owner}.{SHOP}" if owner else SHOP, rrtype, values)
+
+
+def sender(owner: str, rrtype: str, *values: str) -> Record:
+    """Return a record set in sender.test."""
+    return Record("sender.test", owner, rrtype, values)
+
+
+ROUNDS: tuple[tuple[Fault, ...], ...] = (
+    (
+        service(A, "mail before TLS", 587, "smtpd_tls_security_level=may", ("TLS-REQ-1", f"{A} ")),
+        main_cf(B, "another size limit", "message_size_limit = 1000000", ("LIM-1", B)),
+        records("no MX", (shop("", "MX"),), ("MX-1", SHOP)),
+    ),
+    (
+        # A port that does not speak TLS cannot serve submission inside TLS either.
+        service(A, "no TLS on 465", 465, "smtpd_tls_wrappermode=no", ("TLS-REQ-2", ":465"), ("PORT-1", ":465")),
+        # Who may relay without a login may do so after a failed one.
+        service(B, "open relay", 587, RELAY, ("RELAY-1", B), ("RELAY-2", B)),
+        records("no SRV", (shop("_submissions._tcp", "SRV"),), ("SRV-1", SHOP)),
+    ),
+    (
+        Fault(
+            "VRFY answers",
+            (("VRFY-1", A),),
+            A,
+            "postconf -e disable_vrfy_command=no 'mydestination=$myorigin'"
+            " 'local_recipient_maps=inline:{postmaster=x}'; "
+            "postconf -P 587/inet/smtpd_client_restrictions= 465/inet/smtpd_client_restrictions="
+            " 587/inet/smtpd_relay_restrictions=permit_sasl_authenticated,reject_unauth_destination"
+            " 465/inet/smtpd_relay_restrictions=permit_sasl_authenticated,reject_unauth_destination",
+        ),
+        edit(
+            B,
+            "CRAM-MD5 offered",
+            "s/^(auth_mechanisms = ).*/\\1plain login cram-md5/",
+            "/etc/dovecot/dovecot.conf",
+            "dovecot postfix",
+            ("AUTH-1", B),
+        ),
+        records("no TLSA", (sender(f"_465._tcp.{SHARED}", "TLSA"),), ("DANE-1", SHARED)),
+    ),
+    (
+        main_cf(A, "bare newlines taken", "smtpd_forbid_bare_newline = no", ("SMUG-1", A)),
+        main_cf(B, "a CBC suite", "tls_high_cipherlist = ECDHE+AESGCM:ECDHE-ECDSA-AES128-SHA256", ("TLS-2", B)),
+        records("another DMARC policy", (shop("_dmarc", "TXT", '"v=DMARC1; p=none"'),), ("DMARC-1", SHOP)),
+    ),
+    (
+        # TLS 1.1 knows no other cipher suites than weak ones.
+        Fault(
+            "TLS 1.1",
+            (("TLS-1", A), ("TLS-2", A)),
+            A,
+            "postconf -e 'smtpd_tls_protocols=>=TLSv1' 'smtpd_tls_mandatory_protocols=>=TLSv1' "
+            "'tls_high_cipherlist=ALL:@SECLEVEL=0'; "
+            "postconf -P 587/inet/tls_config_file=none 465/inet/tls_config_file=none",
+        ),
+        records("no SPF for HELO", (sender(B, "TXT"),), ("SPF-1", B)),
+    ),
+    (records("one address missing", (sender(SHARED, "A", "10.97.0.21"),), ("ADDR-1", SHARED)),),
+    (
+        Fault(
+            "any password",
+            (("AUTH-2", A),),
+            A,
+            "echo 'passdb {\n driver = static\n args = nopassword=y\n}' >> /etc/dovecot/dovecot.conf",
+            "dovecot",
+        ),
+        edit(
+            B,
+            "another password",
+            r"s/(SHA512-CRYPT\}.6.)[^:]*/\1abcdefgh$0123456789/",
+            USERS,
+            "dovecot",
+            ("AUTH-3", B),
+        ),
+    ),
+    (
+        main_cf(A, "any envelope sender", "smtpd_sender_restrictions = reject_non_fqdn_sender", ("AUTH-4", A)),
+        edit(B, "any From", "s/if not may\\(address\\) then/if false then/", POLICY, "rspamd", ("AUTH-5", B)),
+    ),
+    (
+        main_cf(A, "nothing is delivered", "defer_transports = smtp, relay", ("MSG-1", A)),
+        edit(B, "one signature only", "s/,[^, ]*rsa2048.key$|[^, ]*rsa2048.key,//", MAP, "rspamd", ("MSG-3", B)),
+    ),
+    (
+        edit(A, "From not oversigned", "s/\\(o\\)from/from/", SIGNER, "rspamd", ("MSG-5", A)),
+        main_cf(B, "missing headers stay missing", "always_add_missing_headers = no", ("MSG-6", B)),
+    ),
+    (
+        Fault(
+            "the client is shown",
+            (("MSG-7", A),),
+            A,
+            "postconf -P 587/inet/cleanup_service_name=cleanup 465/inet/cleanup_service_name=cleanup",
+        ),
+        main_cf(B, "no TLS to the receiver", "smtp_tls_security_level = none", ("MSG-8", B)),
+    ),
+    (
+        Fault("readable key", (("HOST-1", A),), A, "chmod 0644 /etc/postseal/dkim/*/*ed25519.key", ""),
+        main_cf(B, "misspelt parameter", "smtpd_tls_protocl = x", ("HOST-2", B)),
+    ),
+    (
+        Fault("another port", (("HOST-3", A),), A, "postconf -M '2525/inet=2525 inet n - y - - smtpd'"),
+        Fault("not enabled", (("HOST-4", B),), B, "systemctl disable -q rspamd", ""),
+    ),
+    (
+        main_cf(A, "unsigned when the signer is down", "milter_default_action = accept", ("HOST-5", A)),
+        Fault("open socket", (("HOST-6", B),), B, "chmod 0666 /var/spool/postfix/rspamd/milter.sock", ""),
+    ),
+    (
+        # Port 25 is also a port that the mail software should not listen on.
+        Fault(
+            "submission on port 25",
+            (("PORT25-1", A), ("HOST-3", A)),
+            A,
+            "postconf -M '25/inet=25 inet n - y - - smtpd'",
+        ),
+        # A key that one host has and the DNS has not.
+        Fault(
+            "a key of one host only",
+            (("DKIM-2", SHOP), ("DKIM-1", SHOP)),
+            B,
+            "cd /etc/postseal/dkim/shop.test; openssl genrsa -out stray.rsa2048.key 2048 2>/dev/null; "
+            "chown root:_rspamd stray.rsa2048.key; chmod 0640 stray.rsa2048.key",
+            "",
+        ),
+    ),
+    (
+        # SPF decides what the receiver says; DMARC still passes by DKIM.
+        records(
+            "SPF of somebody else",
+            (shop("", "TXT", '"v=spf1 ip4:192.0.2.1 ?all"'),),
+            ("SPF-1", SHOP),
+            ("SPF-2", SHOP),
+            ("MSG-2", ""),
+        ),
+    ),
+    (
+        # A stopped service has no sockets and cannot be sent through.
+        Fault("Postfix is down", (("PORT-1", A), ("HOST-3", A), ("HOST-4", A)), A, "systemctl stop postfix", ""),
+        # STARTTLS and AUTH are answered 454: nothing may look as if it had been tested.
+        Fault(
+            "the signer is down",
+            (("PORT-1", B), ("HOST-4", B), ("AUTH-2", B), ("AUTH-3", B)),
+            B,
+            "systemctl stop rspamd",
+            "",
+        ),
+    ),
+)
