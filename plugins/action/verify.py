@@ -51,9 +51,7 @@ class ActionModule(ActionBase):  # type: ignore[misc]  # Ansible ships no type i
         except InventoryError as error:
             raise AnsibleActionFail(describe(error.problems)) from None
         directory = Path(arguments["report_directory"]).resolve()
-        display.display(
-            "The proof looks at the DNS, the hosts and their ports, and sends a message."
-        )
+        display.display("The proof looks at the DNS, the hosts and their ports, and sends a message.")
         code, lines = _proof(inventory, directory, arguments["delivery_timeout"])
         if code not in (PASSED, FAILED, NOT_TESTED):
             raise AnsibleActionFail(f"the proof did not run (pytest ends with {code}): {' '.join(lines[-3:])}")

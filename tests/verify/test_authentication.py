@@ -4,11 +4,11 @@
 
 from __future__ import annotations
 
+from ansible_collections.postseal.mail.tests.verify.proof.authenticated import Login
 from ansible_collections.postseal.mail.tests.verify.proof.catalogue import check
 from ansible_collections.postseal.mail.tests.verify.proof.observe import Observer
 from ansible_collections.postseal.mail.tests.verify.proof.outcome import CheckFailedError, NotTestedError
 from ansible_collections.postseal.mail.tests.verify.proof.smtp import Reply
-from ansible_collections.postseal.mail.tests.verify.proof.submission import Login
 from ansible_collections.postseal.mail.tests.verify.proof.targets import Endpoint
 
 

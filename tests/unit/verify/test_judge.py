@@ -8,6 +8,7 @@ import pytest
 from ansible_collections.postseal.mail.plugins.module_utils.dns.claims import Claim, Slot
 from ansible_collections.postseal.mail.plugins.module_utils.dns.records import Value
 from ansible_collections.postseal.mail.plugins.module_utils.mailauth import slots
+from ansible_collections.postseal.mail.tests.verify.proof.authenticated import Smuggling
 from ansible_collections.postseal.mail.tests.verify.proof.judge import (
     expect_claim,
     expect_no_relay,
@@ -17,7 +18,7 @@ from ansible_collections.postseal.mail.tests.verify.proof.judge import (
 from ansible_collections.postseal.mail.tests.verify.proof.names import Answer, Server
 from ansible_collections.postseal.mail.tests.verify.proof.outcome import CheckFailedError, NotTestedError
 from ansible_collections.postseal.mail.tests.verify.proof.smtp import Reply
-from ansible_collections.postseal.mail.tests.verify.proof.submission import Attempt, Smuggling
+from ansible_collections.postseal.mail.tests.verify.proof.submission import Attempt
 
 NO, YES, LATER = Reply(554, ("no",)), Reply(250, ("ok",)), Reply(451, ("later",))
 ONE, TWO = Server("ns1", "192.0.2.1"), Server("ns2", "192.0.2.2")

@@ -12,9 +12,10 @@ from ansible_collections.postseal.mail.plugins.module_utils.dns.claims import Cl
 from ansible_collections.postseal.mail.plugins.module_utils.dns.records import Value, text
 from ansible_collections.postseal.mail.plugins.module_utils.mailauth import spf
 
+from .authenticated import Smuggling
 from .names import Answer
 from .outcome import CheckFailedError, NotTestedError
-from .submission import Attempt, Smuggling
+from .submission import Attempt
 
 
 def expect_no_relay(attempts: Iterable[Attempt]) -> None:

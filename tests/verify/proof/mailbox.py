@@ -22,8 +22,8 @@ from typing import Any
 
 from ansible_collections.postseal.mail.plugins.module_utils.model.types import Model
 
+from .authenticated import own_address, submit
 from .smtp import Reply, UnavailableError
-from .submission import own_address, submit
 from .targets import Endpoint
 from .tls import session, verifying
 

@@ -17,7 +17,7 @@ from typing import Any, Generic, ParamSpec, TypeVar
 
 from ansible_collections.postseal.mail.plugins.module_utils.model.types import MailHost, Model
 
-from . import hosts, mailbox, submission, tls
+from . import authenticated, hosts, mailbox, submission, tls
 from .hello import LEGACY_SUITES, TLS_1_1, TLS_1_2, WEAK_SUITES
 from .names import LookupFailedError, Names
 from .outcome import NotTestedError
@@ -85,8 +85,8 @@ class Observer:
         # What takes longest comes first: delivery, then refused passwords, which the server answers late on purpose.
         self.sent: dict[Endpoint, Observed[mailbox.Sent]] = {}
         self.received: dict[Endpoint, Observed[mailbox.Received | None]] = {}
-        self.login: dict[Endpoint, Observed[submission.Login]] = {}
-        self.smuggling: dict[Endpoint, Observed[tuple[submission.Smuggling, ...]]] = {}
+        self.login: dict[Endpoint, Observed[authenticated.Login]] = {}
+        self.smuggling: dict[Endpoint, Observed[tuple[authenticated.Smuggling, ...]]] = {}
         if model.probe:
             self.sent = {e: self._at(e, mailbox.send, model, e) for e in self.first}
         self.facts: dict[str, Observed[dict[str, Any]]] = {
@@ -102,8 +102,8 @@ class Observer:
         self.unknown_user = {e: self._at(e, submission.wrong_login, e, unknown) for e in self.first}
         if model.probe:
             with_credential = (model.credential(model.probe.credential), model.probe.secret, model.probe.recipient, ca)
-            self.login = {e: self._at(e, submission.login, e, *with_credential) for e in self.first}
-            self.smuggling = {e: self._at(e, submission.smuggling, e, *with_credential) for e in self.first}
+            self.login = {e: self._at(e, authenticated.login, e, *with_credential) for e in self.first}
+            self.smuggling = {e: self._at(e, authenticated.smuggling, e, *with_credential) for e in self.first}
             self.received = {
                 e: self._start(self._receive, sent, Path(model.probe.mailbox), settings.delivery_seconds)
                 for e, sent in self.sent.items()
