@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from .site import HOSTS, lab, play
+from .site import HOSTS, Run, lab, play
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -36,37 +36,50 @@ def test_check_mode_on_bare_hosts_runs_without_error() -> None:
     assert "_dmarc.shop.test" in run.output
 
 
-def test_the_first_run_succeeds() -> None:
-    run = play("site.yml")
+@pytest.fixture(scope="module")
+def first() -> Run:
+    """The run that makes mail hosts of them, as talkative as can be."""
+    return play("site.yml", "-vvv", "--diff")
+
+
+def test_the_first_run_succeeds(first: Run) -> None:
+    assert first.returncode == 0, first.output
+    assert all(first.changed()[host] > 0 for host in HOSTS), first.output
+
+
+@pytest.fixture(scope="module")
+def second() -> Run:
+    """A run that finds everything as it should be, as talkative as can be."""
+    return play("site.yml", "-vvv", "--diff")
+
+
+@pytest.fixture(scope="module")
+def checked(second: Run) -> Run:
+    """A check run after it, as talkative."""
+    return play("site.yml", "-vvv", "--check", "--diff")
+
+
+def test_the_second_run_changes_nothing(second: Run) -> None:
+    assert second.returncode == 0, second.output
+    assert second.changed() == {"localhost": 0, **dict.fromkeys(HOSTS, 0)}, second.output
+
+
+def test_check_mode_afterwards_reports_nothing(checked: Run) -> None:
+    assert checked.returncode == 0, checked.output
+    assert checked.changed() == {"localhost": 0, **dict.fromkeys(HOSTS, 0)}, checked.output
+    assert not re.search(r"^[+-] ", checked.output, re.MULTILINE), checked.output
+
+
+@pytest.mark.parametrize("step", ["preflight", "keys", "dns", "services", "verify"])
+def test_each_step_runs_alone(step: str) -> None:
+    run = play(f"playbooks/{step}.yml")
     assert run.returncode == 0, run.output
-    assert all(run.changed()[host] > 0 for host in HOSTS), run.output
+    assert not any(run.changed().values()), run.output
 
 
-def test_the_second_run_changes_nothing() -> None:
-    run = play("site.yml")
-    assert run.returncode == 0, run.output
-    assert run.changed() == {"localhost": 0, **dict.fromkeys(HOSTS, 0)}, run.output
-
-
-def test_check_mode_afterwards_reports_nothing() -> None:
-    run = play("site.yml", "--check", "--diff")
-    assert run.returncode == 0, run.output
-    assert run.changed() == {"localhost": 0, **dict.fromkeys(HOSTS, 0)}, run.output
-    assert not re.search(r"^[+-] ", run.output, re.MULTILINE), run.output
-
-
-def test_each_step_runs_alone() -> None:
-    for step in ("preflight", "keys", "dns", "services", "verify"):
-        run = play(f"playbooks/{step}.yml")
-        assert run.returncode == 0, run.output
-        assert not any(run.changed().values()), run.output
-
-
-@pytest.mark.parametrize("arguments", [("site.yml", "-vvv", "--diff"), ("site.yml", "-vvv", "--check", "--diff")])
-def test_no_secret_is_ever_printed(arguments: tuple[str, ...]) -> None:
-    run = play(*arguments)
-    assert run.returncode == 0, run.output
-    for secret in ("tsig", "shop", "shop.hash"):
-        value = Path("/var/lib/postseal-lab/secrets", secret).read_text("utf-8").strip()
-        assert value not in run.output, f"{secret} was printed"
-    assert "PRIVATE KEY" not in run.output
+def test_no_secret_is_ever_printed(first: Run, second: Run, checked: Run) -> None:
+    for run in (first, second, checked):
+        for secret in ("tsig", "shop", "shop.hash"):
+            value = Path("/var/lib/postseal-lab/secrets", secret).read_text("utf-8").strip()
+            assert value not in run.output, f"{secret} was printed"
+        assert "PRIVATE KEY" not in run.output
