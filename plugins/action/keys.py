@@ -10,7 +10,7 @@ from typing import Any
 
 from ansible.errors import AnsibleActionFail
 
-from ..module_utils.model.keyplan import KeyPlan, KeyPlanError, from_dict, plan, relevant, to_dict
+from ..module_utils.model.keyplan import KeyPlan, KeyPlanError, complete, from_dict, plan, relevant, to_dict
 from ..module_utils.model.types import MailHost, Model
 from ..plugin_utils.inventory import load_model
 from ..plugin_utils.remote import RemoteAction
@@ -91,7 +91,9 @@ class ActionModule(RemoteAction):
     @staticmethod
     def _fact(model: Model, host: MailHost, answer: dict[str, Any]) -> dict[str, Any]:
         held = relevant(model, from_dict({"host": host.name, "dkim": answer["dkim"], "tls": answer["tls"]}))
-        return {"ansible_facts": {"postseal_keys": {**to_dict(held), "misplaced": answer["misplaced"]}}}
+        misplaced = answer["misplaced"]
+        whole = complete(model, held) and not misplaced
+        return {"ansible_facts": {"postseal_keys": {**to_dict(held), "misplaced": misplaced, "complete": whole}}}
 
     @staticmethod
     def _earlier(variables: dict[str, Any]) -> dict[str, Any]:

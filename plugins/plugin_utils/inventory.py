@@ -45,7 +45,9 @@ def read_inventory(task_vars: Mapping[str, Any], templar: Any) -> Inventory:
     names = list(task_vars.get("groups", {}).get(GROUP, ()))
     hostvars = task_vars.get("hostvars", {})
     collector = Collector()
-    source = hostvars[names[0]] if names else task_vars
+    # Asking for a host's variables computes them all anew: once for each host.
+    seen = {name: hostvars[name] for name in names}
+    source = seen[names[0]] if names else task_vars
     variables = {
         name: _value(source, name, templar, collector)
         for name in source
@@ -53,8 +55,8 @@ def read_inventory(task_vars: Mapping[str, Any], templar: Any) -> Inventory:
     }
     hosts = {
         name: HostVariables(
-            ansible_host=_value(hostvars[name], "ansible_host", templar, collector),
-            addresses=_value(hostvars[name], "postseal_addresses", templar, collector),
+            ansible_host=_value(seen[name], "ansible_host", templar, collector),
+            addresses=_value(seen[name], "postseal_addresses", templar, collector),
         )
         for name in names
     }

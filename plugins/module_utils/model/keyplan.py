@@ -67,6 +67,12 @@ def relevant(model: Model, keys: HostKeys) -> HostKeys:
     )
 
 
+def complete(model: Model, keys: HostKeys) -> bool:
+    """Tell whether one host holds a key for each domain and algorithm, and its TLS key."""
+    wanted = {(domain.name, algorithm) for domain in model.domains for algorithm in domain.dkim.algorithms}
+    return bool(keys.tls) and wanted == {(key.domain, key.algorithm) for key in relevant(model, keys).dkim}
+
+
 def plan(model: Model, held: Sequence[HostKeys], host: MailHost, today: date) -> KeyPlan:
     """Return what ``host`` has to do so that every mail host ends up with every DKIM key.
 

@@ -9,6 +9,7 @@ import pytest
 from ansible_collections.postseal.mail.plugins.module_utils.model.keyplan import (
     KeyPlanError,
     NewKey,
+    complete,
     from_dict,
     plan,
     relevant,
@@ -70,6 +71,12 @@ def test_a_new_first_host_receives_and_makes_nothing(model: Model) -> None:
     assert set(first.receive) == {RSA, ED}
     assert set(second.export) == {RSA, ED}
     assert third.export == ()
+
+
+def test_a_host_is_complete_with_a_key_of_each_kind(model: Model) -> None:
+    assert complete(model, _held(NAMES[0], RSA, ED))
+    assert not complete(model, _held(NAMES[0], RSA))
+    assert not complete(model, _held(NAMES[0], RSA, ED, tls=False))
 
 
 def test_keys_of_other_domains_and_algorithms_are_left_alone(model: Model) -> None:
