@@ -233,7 +233,7 @@ class Proof:
         os.write(writing, self._given)
         os.close(writing)
         command = [sys.executable, "-m", "pytest", "tests/verify", "-q", "-p", "no:cacheprovider"]
-        command += [f"--handover-fd={reading}", f"--report-directory={self._directory}", "--delivery-timeout=5"]
+        command += [f"--handover-fd={reading}", f"--report-directory={self._directory}", "--delivery-timeout=12"]
         try:
             answer = subprocess.run(
                 command, cwd=ROOT, pass_fds=[reading], capture_output=True, text=True, check=False, timeout=180

@@ -23,7 +23,8 @@ A, B = HOSTS
 NAMES = {host: (host, SHARED) for host in HOSTS}
 # Postfix cannot be configured to have these two; tests/unit/verify/test_starttls.py shows them a server that does.
 ELSEWHERE = {"INJ-1", "TLS-REQ-3"}
-SEEN: set[str] = set()
+# Faults that need more than a script: the tests below.
+BY_HAND = {"CRT-1", "CRT-2", "CRT-3", "CRT-4", "DANE-2", "DKIM-1", "MSG-2", "MSG-3", "MSG-4", "PTR-1", "SPF-1"}
 
 
 @pytest.fixture(scope="module")
@@ -79,7 +80,6 @@ def _expect(report: Report, expected: Iterable[tuple[str, str]]) -> None:
     assert not unseen, f"not found: {unseen}\n{report.describe()}"
     assert not alarms, f"false alarms: {alarms}\n{report.describe()}"
     assert report.exit_code == 1
-    SEEN.update(check for check, _ in wanted)
 
 
 def test_a_good_system_raises_no_alarm(proof: Proof) -> None:
@@ -178,9 +178,9 @@ def test_a_reverse_name_that_leads_elsewhere(proof: Proof) -> None:
     _expect(report, [("PTR-1", f"{A} 10.97.0.21")])
 
 
-def test_every_check_was_seen_to_fail(request: pytest.FixtureRequest) -> None:
-    if request.session.testsfailed == 0 and len(request.session.items) > len(ROUNDS):
-        assert set(catalogue()) - ELSEWHERE - SEEN == set()
+def test_every_check_has_a_fault_that_it_finds() -> None:
+    in_rounds = {check for faults in ROUNDS for fault in faults for check, _ in fault.fails}
+    assert set(catalogue()) == in_rounds | BY_HAND | ELSEWHERE
 
 
 def test_afterwards_everything_is_as_before(proof: Proof) -> None:
