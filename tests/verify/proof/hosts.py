@@ -44,18 +44,18 @@ class Connection:
     options: str
     python: str
 
-    def ssh_config(self, control_directory: Path) -> str:
-        """Return an ssh_config(5) for this host alone, with one shared session for whoever comes within a minute."""
+    def ssh_config(self) -> str:
+        """Return an ssh_config(5) for this host alone.
+
+        Sessions are not shared: one command is all there is, it runs beside slower probes, and a shared session that
+        outlives a reboot of the host would stand for a host that cannot be asked.
+        """
         lines = [
             "Host *",
             f"  HostName {self.address}",
             f"  Port {self.port}",
             "  BatchMode yes",
             "  ConnectTimeout 10",
-            "  ControlMaster auto",
-            "  ControlPersist 60",
-            # Without a ControlPath every command would pay for a handshake of its own.
-            f"  ControlPath {control_directory}/postseal-%C",
         ]
         if self.user:
             lines.append(f"  User {self.user}")
@@ -71,10 +71,8 @@ def collect(name: str, connection: Connection, directory: Path) -> dict[str, Any
     """
     if connection.plugin not in ("ssh", "smart"):
         raise UnavailableError(f"the facts of {name} need ssh, not ansible_connection: {connection.plugin}")
-    control = Path.home() / ".ansible" / "cp"
-    control.mkdir(mode=0o700, parents=True, exist_ok=True)
     config = directory / f"{name}.ssh_config"
-    config.write_text(connection.ssh_config(control), "utf-8")
+    config.write_text(connection.ssh_config(), "utf-8")
     host = testinfra.get_host(
         f"ssh://{name}",
         ssh_config=str(config),
