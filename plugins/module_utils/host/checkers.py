@@ -12,6 +12,7 @@ import re
 from collections.abc import Iterable
 from typing import Any, NamedTuple
 
+from .parameters import read_settings, wrong_values
 from .request import FileSpec
 from .services import UNITS, Service, unit_files, unit_setting
 from .stage import Stage, execute
@@ -50,6 +51,9 @@ def check_postfix(stage: Stage) -> list[Finding]:
         if done.returncode and not done.stderr:
             findings.append(Finding("postconf", f"exit code {done.returncode}"))
     findings += overrides_in_pieces(stage.read("/etc/postfix/master.cf"))
+    settings = read_settings(stage.run(["postconf", "-nx"]).stdout + stage.run(["postconf", "-Px"]).stdout)
+    defaults = read_settings(stage.run(["postconf", "-d"]).stdout)
+    findings += [Finding("postconf", text, "/etc/postfix/main.cf") for text in wrong_values(settings, defaults)]
     if findings:
         return _once(findings)  # what follows would only repeat it, after seconds of waiting
     findings += check_tables(stage)
@@ -92,15 +96,42 @@ def check_tables(stage: Stage) -> list[Finding]:
 
 
 def check_dovecot(stage: Stage) -> list[Finding]:
-    """doveconf(1) must end with 0; ``-x`` makes it open what settings refer to, and print it, so its output is dropped.
+    """doveconf(1) must end with 0; ``-x`` makes it open what settings refer to, and print it: its output holds secrets.
 
-    It prints part of the dump before it fails: only the exit code counts.
+    It prints part of the dump before it fails: only the exit code counts. It does not look into passwd-files.
     """
     done = stage.run(["doveconf", "-x", "-n"])
     if not done.returncode:
-        return []
+        paths = re.findall(r"^\s*(?:args = .*?|passwd_file_path = )(/\S+)\s*$", done.stdout, re.M)
+        return [finding for path in dict.fromkeys(paths) for finding in logins_in_doubt(path, stage.read(path))]
     found = _said("doveconf", done.stderr) or [Finding("doveconf", f"exit code {done.returncode}")]
     return [_placed(finding, r"(/\S+?)(?: line (\d+)|:(\d+))") for finding in found]
+
+
+def logins_in_doubt(path: str, text: str) -> list[Finding]:
+    """Find lines of a passwd-file that Dovecot reads without a word, and otherwise than they are meant.
+
+    An ``allow_nets`` that is not the eighth field is ignored, and so is all after a blank in its list: the login would
+    then be open to other networks. The second line of a login is ignored too. Findings name lines, not their content.
+    """
+    findings, seen = [], set()
+    for number, line in enumerate(text.splitlines(), 1):
+        if not line.strip() or line.startswith("#"):
+            continue
+        fields = line.split(":", 7)
+        complaint = ""
+        if len(fields) < 2 or not fields[0] or not re.match(r"\{[A-Z0-9.-]+\}\S+$", fields[1]):  # noqa: PLR2004
+            complaint = "is not login:{SCHEME}hash"
+        elif fields[0].lower() in seen:
+            complaint = "names a login a second time"
+        elif "allow_nets" in ":".join(fields[2:7]):
+            complaint = "has extra fields before the eighth field, where they are ignored"
+        elif re.search(r"allow_nets=\S*,(?:\s|$)|allow_nets=(?:\s|$)", ":".join(fields[7:])):
+            complaint = "has a blank in the list of networks, which ends it"
+        seen.add(fields[0].lower())
+        if complaint:
+            findings.append(Finding("passwd-file", f"line {number} {complaint}", path, number))
+    return findings
 
 
 def check_rspamd(stage: Stage) -> list[Finding]:
