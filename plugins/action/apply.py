@@ -17,6 +17,7 @@ from ..plugin_utils.inventory import load_model
 from ..plugin_utils.remote import RemoteAction
 
 MANAGED = "Managed by Postseal: change the inventory and run the playbook again, not this file."
+MILTER = "/var/spool/postfix/rspamd/milter.sock"
 
 PLACED = {
     "owner": {"type": "str", "default": "root"},
@@ -83,7 +84,7 @@ class ActionModule(RemoteAction):
             "files": files,
             "directories": arguments["directories"],
             "watch": arguments["watch"],
-            "smoke": arguments["smoke"],
+            "smoke": arguments["smoke"] or default_smoke(arguments["service"], known),
             "check_mode": bool(self._task.check_mode),
             "diff": bool(self._task.diff),
         }
@@ -135,6 +136,18 @@ class ActionModule(RemoteAction):
         # A template that is one expression comes back as that expression's type.
         plain = "" if text is None else str(text)
         return plain if not plain or plain.endswith("\n") else f"{plain}\n"
+
+
+def default_smoke(service: str, known: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Return how to test a service for which the task names nothing: the signer must sign for a domain it has keys of.
+
+    Dovecot has its default on the host; without keys so has the signer.
+    """
+    held = {key.domain for key in known["keys"].dkim} if "keys" in known else set()
+    domain = next((domain.name for domain in known["model"].domains if domain.name in held), None)
+    if service != "rspamd" or domain is None:
+        return []
+    return [{"protocol": "milter", "socket": MILTER, "sender": f"postmaster@{domain}"}]
 
 
 def described(entries: Iterable[Mapping[str, str]]) -> str:

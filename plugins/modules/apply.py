@@ -90,6 +90,8 @@ options:
     description:
       - How to see that the service works. Postfix needs at least one; Dovecot and rspamd are asked on their sockets
         below Postfix's queue directory if nothing is named.
+      - rspamd is then shown a message of the first domain this host has keys of, which must be signed, and one of a
+        stranger, which must not pass.
     type: list
     elements: dict
     default: []
@@ -123,10 +125,10 @@ options:
       login:
         description:
           - A login for which O(smoke[].sender) must be accepted. Postfix's trial instance is told that it has
-            authenticated, so no password is needed.
+            authenticated, so no password is needed. So is a milter.
         type: str
       sender:
-        description: Envelope sender of that message.
+        description: Sender of a message that must be accepted. A milter must sign it, and refuse a stranger's.
         type: str
       recipient:
         description: Recipient of that message. Without it the sender. Nothing is ever sent.

@@ -17,10 +17,17 @@ from .transactions import FILES, Desk
 
 MAIN, MASTER = "/etc/postfix/main.cf", "/etc/postfix/master.cf"
 LOGINS, DOVECOT = "/etc/postfix/sender_logins", "/etc/dovecot/dovecot.conf"
+USERS = "/etc/dovecot/submission-users"
+KEYS, SENDERS = "/etc/rspamd/maps/dkim.map", "/etc/rspamd/maps/senders.map"
 SIGNER, POLICY = "/etc/rspamd/submission.conf", "/etc/rspamd/submission.lua"
 # Postfix's master as start-fg runs it; the service's own runs with -w.
 TRIAL = "pgrep -f 'sbin/master -[is]( |$)'"
 UNIT = "/etc/systemd/system/rspamd.service.d/postseal.conf"
+
+
+# Not a line to add but all there is: what a full disk leaves of a file, and a policy that lets everything through.
+TRUNCATED = "only:# nothing"
+OPEN = "only:local logger = require 'rspamd_logger'"
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -65,6 +72,8 @@ def desk(desks: dict[tuple[str, str], Desk], host: str, service: str) -> Iterato
 REFUSED = [
     ("dovecot", DOVECOT, "no_such_setting = yes", "no_such_setting"),
     ("dovecot", DOVECOT, "service auth {", "Missing '}'"),
+    ("dovecot", USERS, "app@shop.test:{SHA512-CRYPT}x:allow_nets=192.0.2.1", "before the eighth field"),
+    ("dovecot", USERS, "app@shop.test:word", "is not login:{SCHEME}hash"),
     ("rspamd", SIGNER, 'worker "controller" {', "unmatched open brace"),
     ("rspamd", SIGNER, 'lua = "/etc/rspamd/missing.lua";', "missing.lua"),
     ("rspamd", POLICY, "this is no lua", "submission.lua"),
@@ -128,6 +137,9 @@ def test_a_fault_that_only_the_chroot_shows_is_undone(desk: Desk) -> None:
     [
         ("dovecot", DOVECOT, "service auth {\n  executable = /nonexistent\n}"),
         ("rspamd", UNIT, "User=nobody-has-this-name"),
+        ("rspamd", KEYS, "only:shop.test wrong:/etc/postseal/dkim/missing.key\ncomplete yes"),
+        ("rspamd", SENDERS, TRUNCATED),
+        ("rspamd", POLICY, OPEN),
     ],
 )
 def test_a_service_that_does_not_take_the_change_over_is_put_back(desk: Desk, dest: str, fault: str) -> None:

@@ -121,6 +121,9 @@ class Desk:
             for one in self.live
         ]
         wanted: dict[str, Any] = {"service": self.service, "files": files}
+        if self.service == "rspamd":
+            milter = "/var/spool/postfix/rspamd/milter.sock"
+            wanted["smoke"] = [{"protocol": "milter", "socket": milter, "sender": "postmaster@shop.test"}]
         if self.service == "postfix":
             certificate = f"/etc/letsencrypt/live/{self.host}/fullchain.pem"
             known = {"certificate": certificate, "login": "shop@shop.test", "sender": "shop@shop.test"}
@@ -144,7 +147,12 @@ class Desk:
 
 
 def edited(content: str, lines: str) -> str:
-    """Return ``content`` with each of ``lines`` in place of the setting it names, or at the end."""
+    """Return ``content`` with each of ``lines`` in place of the setting it names, or at the end.
+
+    ``only:`` before a text makes that text all there is.
+    """
+    if lines.startswith("only:"):
+        return f"{lines[5:]}\n"
     for line in lines.splitlines():
         name = line.partition(" =")[0] if " =" in line else ""
         pattern = rf"^{re.escape(name)} =.*(?:\n[ \t].*)*$"

@@ -48,18 +48,17 @@ KINDS = {
             ("/usr/sbin/dovecot", "/usr/bin/doveconf"),
             "/etc/dovecot/dovecot.conf",
             (Probe(protocol="sasl", socket="/var/spool/postfix/private/auth"),),
-            10.0,
-            5.0,
+            20.0,
+            15.0,
         ),
         # The first start compiles expressions and took 6 to 14 s on two cores.
-        # On a reload an old worker that has had traffic leaves after twice its task timeout (3.12: 16 s for 8 s).
         Kind(
             "rspamd",
             ("/usr/bin/rspamd", "/usr/bin/rspamadm"),
             "/etc/rspamd/rspamd.conf",
             (Probe(protocol="milter", socket="/var/spool/postfix/rspamd/milter.sock"),),
             45.0,
-            45.0,
+            15.0,
         ),
     )
 }
@@ -149,8 +148,8 @@ class Service:
     def generation(self) -> frozenset[int]:
         """Return the processes that work by one reading of the configuration.
 
-        After a reload that was taken over none of them is left to answer; after one that was not they all stay.
-        rspamd's main process replaces its workers. The others cannot be told apart from outside: empty.
+        rspamd's main process adds new workers when it has taken a reload over, and none when it has not. The daemons
+        of the other services cannot be told apart from outside: empty.
         """
         if self.name != "rspamd":
             return frozenset()

@@ -16,12 +16,13 @@ from collections.abc import Iterable
 
 from .request import Paths, Probe
 
-GLANCE_SECONDS = 2.0
-ANSWER_SECONDS = 5.0
+# A busy host has answered a healthy glance after more than two seconds. Dovecot's authentication server is held up for
+# five when it starts and its penalty service is switched off: it keeps trying to reach that.
+TIMEOUTS = {"smtp": 5.0, "milter": 5.0, "sasl": 12.0}
 # 450: a name that cannot be looked up now; it says nothing about this host's configuration.
 NO_FAULT_AT_RCPT = (450,)
 HELO = "postseal-probe.invalid"  # RFC 2606: a name that never is anybody's
-RECIPIENT = "postmaster@postseal-probe.invalid"
+STRANGER = "postmaster@postseal-probe.invalid"
 
 
 class ProbeError(Exception):
@@ -36,7 +37,7 @@ def glance(probe: Probe, paths: Paths, *, thorough: bool = False) -> str:
     that dies at once, so only a greeting shows that it is back.
     """
     try:
-        with _connect(probe, paths, GLANCE_SECONDS) as link:
+        with _connect(probe, paths) as link:
             if probe.protocol == "sasl":
                 return _sasl_handshake(link)
             if probe.protocol == "milter":
@@ -57,13 +58,16 @@ def examine(probe: Probe, paths: Paths, *, trusted: bool = False) -> str:
     ``trusted`` says that the other side is a trial instance that lets this client name itself (XCLIENT); only then can
     the message described by ``probe.login`` be tried. Raises :class:`ProbeError`.
     """
-    if probe.protocol != "smtp":
+    if probe.protocol == "sasl":
         return glance(probe, paths)
     try:
-        with _connect(probe, paths, ANSWER_SECONDS) as link:
+        if probe.protocol == "milter":
+            _examine_milter(probe, paths)
+            return ""
+        with _connect(probe, paths) as link:
             _examine_smtp(link, probe, paths, login="")
         if trusted and probe.login:
-            with _connect(probe, paths, ANSWER_SECONDS) as link:
+            with _connect(probe, paths) as link:
                 _examine_smtp(link, probe, paths, login=probe.login)
     except OSError as problem:
         raise ProbeError(f"{probe}: {problem}") from None
@@ -132,21 +136,21 @@ def _examine_smtp(link: socket.socket, probe: Probe, paths: Paths, login: str) -
     if login:
         dialog.command(f"RCPT TO:<{probe.recipient or probe.sender}>", (250, *NO_FAULT_AT_RCPT))
     else:
-        reply = dialog.command(f"RCPT TO:<{RECIPIENT}>", (250, *range(500, 600), *NO_FAULT_AT_RCPT))
+        reply = dialog.command(f"RCPT TO:<{STRANGER}>", (250, *range(500, 600), *NO_FAULT_AT_RCPT))
         # RFC 6409 4.3; a port without TLS may be one where mail comes in.
         if reply.startswith("250") and probe.tls != "none":
             raise ProbeError("a message to anywhere is accepted without a login")
     dialog.command("QUIT", (221,))
 
 
-def _connect(probe: Probe, paths: Paths, timeout: float) -> socket.socket:
+def _connect(probe: Probe, paths: Paths) -> socket.socket:
     if probe.socket:
         link = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         target: str | tuple[str, int] = paths.live(probe.socket)
     else:
         link = socket.socket(socket.AF_INET6 if ":" in probe.address else socket.AF_INET, socket.SOCK_STREAM)
         target = (probe.address, probe.port)
-    link.settimeout(timeout)
+    link.settimeout(TIMEOUTS[probe.protocol])
     try:
         link.connect(target)
     except OSError:
@@ -199,10 +203,43 @@ def _sasl_handshake(link: socket.socket) -> str:
 
 
 def _milter_handshake(link: socket.socket) -> str:
-    """Negotiate options as a mail server does: a packet ``O`` with version 6 and no demands is answered by ``O``."""
+    """Negotiate options as a mail server does: a packet ``O`` with version 6 is answered by ``O``."""
     link.sendall(struct.pack("!IcIII", 13, b"O", 6, 0x1FF, 0x1FFFFF))
     answer = link.recv(64)
     if answer[4:5] != b"O":
-        raise ProbeError("the milter did not answer the negotiation")
+        raise ProbeError("the milter does not answer the negotiation")
     link.sendall(struct.pack("!Ic", 1, b"Q"))
     return ""
+
+
+def _examine_milter(probe: Probe, paths: Paths) -> None:
+    """Show the milter two messages, if ``probe`` has a sender: that one must pass signed, a stranger's must not pass.
+
+    A policy that did not load lets everything through, unsigned, and looks alive.
+    """
+    if not probe.sender:
+        glance(probe, paths)
+        return
+    from .milter import MilterError  # noqa: PLC0415
+
+    try:
+        added = _shown(probe, paths, probe.sender)
+    except MilterError as problem:
+        raise ProbeError(f"a message from {probe.sender}: {problem}") from None
+    if "dkim-signature" not in [name.lower() for name in added]:
+        raise ProbeError(f"a message from {probe.sender} is not signed")
+    try:
+        _shown(probe, paths, STRANGER)
+    except MilterError:
+        return
+    raise ProbeError(f"a message from {STRANGER}, which nobody here may send for, is let through")
+
+
+def _shown(probe: Probe, paths: Paths, sender: str) -> list[str]:
+    from .milter import part, show  # noqa: PLC0415
+
+    with _connect(probe, paths) as link:
+        try:
+            return show(link, probe.login, sender)
+        finally:
+            part(link)

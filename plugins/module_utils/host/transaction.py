@@ -148,7 +148,9 @@ class Transaction:
             self._refuse(findings)
         if not health.status.active:
             return "start"
-        return "restart" if must_restart(self.service, stage, comparison.files) else "reload"
+        # From a service that answers nothing now, an answer after a reload would not show which configuration it has.
+        deaf = not health.answered
+        return "restart" if deaf or must_restart(self.service, stage, comparison.files) else "reload"
 
     def _rehearse(self, stage: Any, health: Health) -> None:
         """Do what shows only when the service runs, while the old one goes on: free ports, the trial instance."""

@@ -105,3 +105,32 @@ def test_a_finding_says_its_place_once() -> None:
     assert str(checkers.Finding("c", "bad", "/etc/x", 3)) == "c: /etc/x:3: bad"
     assert str(checkers.Finding("c", "/etc/x line 3 is bad", "/etc/x", 3)) == "c: /etc/x line 3 is bad"
     assert str(checkers.Finding("c", "bad")) == "c: bad"
+
+
+HASH = "{SHA512-CRYPT}$6$salt$hash"
+
+
+@pytest.mark.parametrize(
+    ("line", "complaint"),
+    [
+        (f"app@shop.test:{HASH}", ""),
+        (f"app@shop.test:{HASH}::::::allow_nets=192.0.2.0/24,2001:db8::/32", ""),
+        ("# a comment", ""),
+        ("", ""),
+        (f"app@shop.test:{HASH}:allow_nets=192.0.2.1", "before the eighth field"),
+        (f"app@shop.test:{HASH}:::::allow_nets=192.0.2.1", "before the eighth field"),
+        (f"app@shop.test:{HASH}::::::allow_nets=192.0.2.1, 192.0.2.2", "a blank in the list"),
+        (f"app@shop.test:{HASH}::::::allow_nets= 192.0.2.2", "a blank in the list"),
+        ("app@shop.test:word", "is not login:{SCHEME}hash"),
+        ("app@shop.test", "is not login:{SCHEME}hash"),
+        (f":{HASH}", "is not login:{SCHEME}hash"),
+        (f"first@shop.test:{HASH}\nFirst@shop.test:{HASH}", "a second time"),
+    ],
+)
+def test_logins_that_dovecot_would_read_otherwise_are_found(line: str, complaint: str) -> None:
+    found = checkers.logins_in_doubt("/etc/dovecot/users", f"{line}\n")
+    assert len(found) == (1 if complaint else 0)
+    assert all(complaint in finding.text for finding in found)
+    assert all("hash" not in finding.text.replace("}hash", "") for finding in found), (
+        "a finding must not quote the line"
+    )
