@@ -24,7 +24,6 @@ import dns.update
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.hazmat.primitives.asymmetric.types import CertificateIssuerPublicKeyTypes
 
 from .site import HOSTS, ROOT, on
 
@@ -131,7 +130,7 @@ def forget(zone: str) -> None:
 
 def _serial(server: str, zone: str) -> str:
     answer = dns.query.udp(dns.message.make_query(zone, "SOA"), server, timeout=5)
-    return answer.answer[0][0].to_text()
+    return str(answer.answer[0][0])
 
 
 def point(zone: str, owner: str, target: str) -> None:
@@ -173,7 +172,7 @@ class Authority:
     def certify(self, public_pem: str, names: Iterable[str], days: float) -> str:
         """Return a certificate, in PEM, for a public key and names, valid for ``days`` from now."""
         public = serialization.load_pem_public_key(public_pem.encode())
-        assert isinstance(public, CertificateIssuerPublicKeyTypes)
+        assert isinstance(public, ec.EllipticCurvePublicKey), "the hosts' TLS keys are ECDSA"
         now = datetime.now(UTC)
         leaf = (
             x509.CertificateBuilder()
