@@ -58,7 +58,7 @@ KINDS = {
             "/etc/rspamd/rspamd.conf",
             (Probe(protocol="milter", socket="/var/spool/postfix/rspamd/milter.sock"),),
             45.0,
-            15.0,
+            10.0,
         ),
     )
 }
