@@ -10,19 +10,35 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from .providers import Cloudflare, OctoDns, PowerDns, Provider, Rfc2136, Route53, Tsig, ZoneFile
+from .secret import Secret
 
-@dataclass(frozen=True)
-class Secret:
-    """A value that must never be printed; ``reveal()`` is the only way to read it."""
-
-    _value: str = field(repr=False)
-
-    def reveal(self) -> str:
-        """Return the plain value; the caller takes over the duty not to print it."""
-        return self._value
-
-    def __str__(self) -> str:
-        return "********"
+__all__ = [
+    "Cloudflare",
+    "Credential",
+    "Dkim",
+    "Dmarc",
+    "Dns",
+    "DnsLimits",
+    "Domain",
+    "Limits",
+    "MailHost",
+    "Model",
+    "Mx",
+    "OctoDns",
+    "Ports",
+    "PowerDns",
+    "Probe",
+    "Provider",
+    "Rfc2136",
+    "Route53",
+    "Secret",
+    "Spf",
+    "Submission",
+    "Tls",
+    "Tsig",
+    "ZoneFile",
+]
 
 
 @dataclass(frozen=True)
@@ -80,25 +96,6 @@ class Tls:
 
 
 @dataclass(frozen=True)
-class Tsig:
-    """A transaction signature key (RFC 8945)."""
-
-    name: str
-    algorithm: str
-    secret: Secret
-
-
-@dataclass(frozen=True)
-class Rfc2136:
-    """A DNS provider reached by RFC 2136 dynamic update. ``server`` is an IP address."""
-
-    name: str
-    server: str
-    port: int
-    tsig: Tsig
-
-
-@dataclass(frozen=True)
 class DnsLimits:
     """How much one plan may change before it refuses itself."""
 
@@ -110,16 +107,20 @@ class DnsLimits:
 class Dns:
     """DNS settings: providers by name, which provider serves which zone, TTL in seconds.
 
-    ``resolvers`` are the addresses the controller asks when it looks names up; empty means the system's own.
+    :param resolvers: addresses the controller asks when it looks names up; empty means the system's own
+    :param adopt: foreign values that stand where ours belong are taken over instead of being a conflict
+    :param prune: what we published for domains and hosts that the inventory no longer names is removed
     """
 
-    providers: tuple[Rfc2136, ...]
+    providers: tuple[Provider, ...]
     zones: tuple[tuple[str, str], ...] = ()
     ttl: int = 300
     resolvers: tuple[str, ...] = ()
     limits: DnsLimits = field(default_factory=DnsLimits)
+    adopt: bool = False
+    prune: bool = False
 
-    def provider(self, name: str) -> Rfc2136:
+    def provider(self, name: str) -> Provider:
         """Return the provider called ``name``; raises :class:`KeyError` for one the inventory does not define."""
         for candidate in self.providers:
             if candidate.name == name:
@@ -163,13 +164,19 @@ class Mx:
 
 @dataclass(frozen=True)
 class Domain:
-    """A domain that sends mail; ``mx`` is published only where the inventory names it."""
+    """A domain of the environment; ``mx`` is published only where the inventory names it.
+
+    :param parked: it neither sends nor receives mail, and its records say so
+    :param adopt: as :class:`Dns` has it, for this domain alone
+    """
 
     name: str
     spf: Spf = field(default_factory=Spf)
     dkim: Dkim = field(default_factory=Dkim)
     dmarc: Dmarc = field(default_factory=Dmarc)
     mx: tuple[Mx, ...] = ()
+    parked: bool = False
+    adopt: bool = False
 
 
 @dataclass(frozen=True)

@@ -161,6 +161,37 @@ def https_url(value: Any) -> str:
     return url
 
 
+def api_url(value: Any) -> str:
+    """Return an https URL; http is for this machine only, since credentials travel with each request."""
+    return _url(value, lambda address: address.is_loopback, "an https:// URL (http:// only to a loopback address)")
+
+
+def local_api_url(value: Any) -> str:
+    """Return an https URL; http only to loopback and private addresses, for APIs that cannot do TLS themselves."""
+    wanted = "an https:// URL (http:// only to a loopback or private address)"
+    return _url(value, lambda address: address.is_loopback or address.is_private, wanted)
+
+
+def _url(value: Any, plain: Callable[[ipaddress.IPv4Address | ipaddress.IPv6Address], bool], wanted: str) -> str:
+    url = text(value)
+    try:
+        parts = urlsplit(url)
+        host, _ = parts.hostname or "", parts.port
+    except ValueError as error:
+        raise Invalid(f"must be {wanted}") from error
+    if not host or parts.username is not None or parts.query or parts.fragment:
+        raise Invalid(f"must be {wanted}, without user name, ? and #")
+    if parts.scheme == "https":
+        return url
+    try:
+        near = plain(ipaddress.ip_address(host))
+    except ValueError:
+        near = False
+    if parts.scheme != "http" or not near:
+        raise Invalid(f"must be {wanted}")
+    return url
+
+
 def path(value: Any) -> str:
     """Return a file path on the controller as written."""
     return text(value)
