@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 import yaml
-from ansible_collections.postseal.mail.plugins.module_utils.model import dns, senders
+from ansible_collections.postseal.mail.plugins.module_utils.model import dns, senders, services
 from ansible_collections.postseal.mail.plugins.module_utils.model.load import (
     HOST_VARIABLES,
     VARIABLES,
@@ -40,8 +40,10 @@ def test_the_reference_is_a_valid_inventory() -> None:
 
 def test_every_key_is_in_the_reference() -> None:
     text = REFERENCE.read_text("utf-8")
-    keys = {*VARIABLES, *HOST_VARIABLES, *dns.KEYS, *senders._DOMAIN_KEYS, *senders._CREDENTIAL_KEYS}
-    missing = [key for key in sorted({*keys, *senders._PROBE_KEYS}) if f"{key}:" not in text]
+    keys = {*VARIABLES, *HOST_VARIABLES, *dns.KEYS, *services.TLS_KEYS, *services.CAA_KEYS}
+    keys |= {*senders._DOMAIN_KEYS, *senders._CREDENTIAL_KEYS, *senders._PROBE_KEYS}
+    keys |= {*senders._SPF_KEYS, *senders._DKIM_KEYS, *senders._DMARC_KEYS, *senders._STS_KEYS}
+    missing = [key for key in sorted(keys) if f"{key}:" not in text]
     assert missing == []
 
 

@@ -58,6 +58,11 @@ def for_addresses(addresses: Iterable[str], include: Iterable[str] = (), final: 
     return Spf((*networks, *(f"include:{name}" for name in include)), _QUALIFIERS[final])
 
 
+def for_nobody() -> Spf:
+    """Return the record of a domain that never sends (RFC 7208 10.1.2)."""
+    return Spf((), "-")
+
+
 def for_helo() -> Spf:
     """Return the record of a name used in HELO: its own addresses and nobody else (RFC 7208 2.3)."""
     return Spf(("a",), "-")

@@ -8,13 +8,19 @@ from typing import Any
 
 from . import values
 from .problems import Invalid, Section, nearest
-from .types import Limits, Ports, Submission, Tls
+from .types import Caa, Limits, Ports, Submission, Tls
 
 # RFC 8555 directories of Let's Encrypt, from its documentation (docs/acme-protocol-updates, docs/staging-environment).
 ISSUERS = {
     "letsencrypt": "https://acme-v02.api.letsencrypt.org/directory",
     "letsencrypt-staging": "https://acme-staging-v02.api.letsencrypt.org/directory",
 }
+# What the authority calls itself in CAA records: letsencrypt.org/docs/caa.
+ISSUER_NAMES = dict.fromkeys(ISSUERS.values(), "letsencrypt.org")
+# RFC 8657 4: the methods that RFC 8555 and RFC 8737 register.
+METHODS = ("http-01", "dns-01", "tls-alpn-01")
+TLS_KEYS = ("issuer", "contact", "ca", "caa")
+CAA_KEYS = ("issuer", "accounts", "methods", "iodef")
 _MAX_MESSAGE = 1024**3
 
 
@@ -47,7 +53,7 @@ def read_submission(variables: Section) -> Submission:
 
 def read_tls(variables: Section) -> Tls | None:
     """Return where certificates come from; ``None`` after noting why not."""
-    said = variables.section("postseal_tls", ("issuer", "contact", "ca"))
+    said = variables.section("postseal_tls", TLS_KEYS)
     issuer = said.get("issuer", _issuer, ISSUERS["letsencrypt"])
     contact = said.get("contact", values.mail_uri, None)
     ca = said.get("ca", values.path, "system")
@@ -55,7 +61,30 @@ def read_tls(variables: Section) -> Tls | None:
         directory=issuer,
         contact=contact.removeprefix("mailto:") if contact else None,
         ca=None if ca == "system" else ca,
+        caa=_caa(said, issuer) if said.has("caa") else None,
     )
+
+
+def _caa(tls: Section, directory: str) -> Caa | None:
+    said = tls.section("caa", CAA_KEYS)
+    issuer = said.get("issuer", values.domain_name, ISSUER_NAMES.get(directory, ""))
+    if not issuer and not said.has("issuer"):
+        fix = "is missing; give the name that the authority documents for CAA records, like letsencrypt.org"
+        said.collector.add(said.at("issuer"), fix)
+    return Caa(
+        issuer=issuer,
+        accounts=said.each("accounts", _account),
+        methods=said.each("methods", values.choice(METHODS)) if said.has("methods") else Caa.methods,
+        iodef=said.get("iodef", values.report_uri, None),
+    )
+
+
+def _account(value: Any) -> str:
+    """The value of a CAA parameter is visible ASCII without a semicolon (RFC 8659 4.2)."""
+    url = values.https_url(value)
+    if not url.isascii() or any(character in url for character in '; "\\'):
+        raise Invalid("must be the https:// URL of an ACME account, as certbot show_account prints it")
+    return url
 
 
 def _issuer(value: Any) -> str:

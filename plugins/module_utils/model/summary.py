@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 from .providers import Cloudflare, OctoDns, PowerDns, Provider, Rfc2136, Route53
-from .types import Model
+from .types import Domain, Model
 
 
 def summary(model: Model) -> list[str]:
@@ -17,12 +17,15 @@ def summary(model: Model) -> list[str]:
         f"applications connect to {', '.join(names)} on {', '.join(map(str, model.submission.ports.all))}",
         f"certificates from {model.tls.directory}",
         *(f"DNS provider {provider.name}: {_provider(provider)}" for provider in model.dns.providers),
-        *(
-            f"domain {domain.name}: DKIM {' and '.join(domain.dkim.algorithms)}, DMARC p={domain.dmarc.policy}"
-            for domain in model.domains
-        ),
+        *(f"domain {domain.name}: {_domain(domain)}" for domain in model.domains),
         *(f"credential {item.login} may send as {', '.join(item.senders)}" for item in model.credentials),
     ]
+
+
+def _domain(domain: Domain) -> str:
+    if domain.parked:
+        return "parked, neither sends nor receives"
+    return f"DKIM {' and '.join(domain.dkim.algorithms)}, DMARC p={domain.dmarc.policy}"
 
 
 def _provider(provider: Provider) -> str:

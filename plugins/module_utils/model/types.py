@@ -14,6 +14,7 @@ from .providers import Cloudflare, OctoDns, PowerDns, Provider, Rfc2136, Route53
 from .secret import Secret
 
 __all__ = [
+    "Caa",
     "Cloudflare",
     "Credential",
     "Dkim",
@@ -24,6 +25,7 @@ __all__ = [
     "Limits",
     "MailHost",
     "Model",
+    "MtaSts",
     "Mx",
     "OctoDns",
     "Ports",
@@ -87,12 +89,32 @@ class Submission:
 
 
 @dataclass(frozen=True)
+class Caa:
+    """Which authority may certify the names of the service, and how (RFC 8659, RFC 8657).
+
+    :param issuer: the domain name by which the authority calls itself
+    :param accounts: URIs of the ACME accounts that may ask; empty for any
+    :param methods: ACME challenges that may prove control; empty for any
+    :param iodef: where the authority reports refused requests, a ``mailto:`` or ``https:`` URI
+    """
+
+    issuer: str
+    accounts: tuple[str, ...] = ()
+    methods: tuple[str, ...] = ("http-01",)
+    iodef: str | None = None
+
+
+@dataclass(frozen=True)
 class Tls:
-    """Where certificates come from: ACME directory URL, account contact (an address), CA file on the controller."""
+    """Where certificates come from: ACME directory URL, account contact (an address), CA file on the controller.
+
+    ``caa`` is published at the names of the service; ``None`` publishes nothing.
+    """
 
     directory: str
     contact: str | None
     ca: str | None = None
+    caa: Caa | None = None
 
 
 @dataclass(frozen=True)
@@ -139,19 +161,37 @@ class Spf:
 
 @dataclass(frozen=True)
 class Dkim:
-    """DKIM policy of a domain. Algorithms: ``rsa2048``, ``rsa3072``, ``rsa4096``, ``ed25519``."""
+    """DKIM policy of a domain. Algorithms: ``rsa2048``, ``rsa3072``, ``rsa4096``, ``ed25519``.
+
+    ``delegate`` pairs selectors with the names where other services that sign for the domain publish their keys.
+    """
 
     algorithms: tuple[str, ...] = ("rsa2048", "ed25519")
+    delegate: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True)
 class Dmarc:
-    """DMARC policy of a domain (RFC 9989)."""
+    """DMARC policy of a domain (RFC 9989).
+
+    :param nonexistent_policy: for subdomains that do not exist
+    :param testing: receivers apply the policy one level lower
+    """
 
     policy: str = "none"
     subdomain_policy: str | None = None
     rua: tuple[str, ...] = ()
     alignment: str = "relaxed"
+    nonexistent_policy: str | None = None
+    testing: bool = False
+
+
+@dataclass(frozen=True)
+class MtaSts:
+    """That a domain has an MTA-STS policy (RFC 8461): ``id`` changes with it, ``host`` serves it elsewhere."""
+
+    id: str
+    host: str | None = None
 
 
 @dataclass(frozen=True)
@@ -167,6 +207,7 @@ class Domain:
     """A domain of the environment; ``mx`` is published only where the inventory names it.
 
     :param parked: it neither sends nor receives mail, and its records say so
+    :param tls_rpt: where senders report on TLS towards the domain, ``mailto:`` or ``https:`` URIs (RFC 8460)
     :param adopt: as :class:`Dns` has it, for this domain alone
     """
 
@@ -176,6 +217,8 @@ class Domain:
     dmarc: Dmarc = field(default_factory=Dmarc)
     mx: tuple[Mx, ...] = ()
     parked: bool = False
+    tls_rpt: tuple[str, ...] = ()
+    mta_sts: MtaSts | None = None
     adopt: bool = False
 
 
@@ -217,6 +260,11 @@ class Model:
     domains: tuple[Domain, ...]
     credentials: tuple[Credential, ...]
     probe: Probe | None = None
+
+    @property
+    def sending_domains(self) -> tuple[Domain, ...]:
+        """The domains that send mail: all but the parked ones."""
+        return tuple(domain for domain in self.domains if not domain.parked)
 
     def domain(self, name: str) -> Domain:
         """Return the domain called ``name``; raises :class:`KeyError`."""
