@@ -51,6 +51,17 @@ class Snapshot:
         return found.values if found else ()
 
     @cached_property
+    def _types(self) -> dict[str, frozenset[str]]:
+        found: dict[str, set[str]] = {}
+        for owner, rrtype in self.rrsets:
+            found.setdefault(owner, set()).add(rrtype)
+        return {owner: frozenset(types) for owner, types in found.items()}
+
+    def types_at(self, name: str) -> frozenset[str]:
+        """Return which types of records stand at ``name``."""
+        return self._types.get(name, frozenset())
+
+    @cached_property
     def cuts(self) -> tuple[str, ...]:
         """Names below the apex that are delegated to other zones."""
         return tuple(sorted(owner for owner, rrtype in self.rrsets if rrtype == "NS" and owner != self.zone))
