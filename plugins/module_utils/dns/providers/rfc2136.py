@@ -8,9 +8,8 @@ server. A plan is one update message whose prerequisites (RFC 2136 2.4) make it 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Sequence, Set
+from collections.abc import Collection, Iterable, Sequence, Set
 from itertools import groupby
-from threading import Lock
 
 import dns.exception
 import dns.flags
@@ -23,7 +22,6 @@ import dns.rrset
 import dns.update
 
 from ...model.types import Rfc2136 as Settings
-from ..authority import addresses_of, resolver
 from ..errors import InvalidRecord, ProviderError, ZoneNotFound
 from ..ownership import parse_line, registry_key
 from ..plan import ZonePlan
@@ -31,6 +29,7 @@ from ..records import Key, Value, shown, within
 from ..snapshot import Change, Snapshot
 from ..wire import GENERATED, absolute, plain, rdata_of, rrset_of, value_of
 from .base import Batch, Capabilities, Server
+from .nameservers import Locate, NameServers
 from .signed import TIMEOUT, Signed, TransferRefused
 
 # A message has at most 65535 octets (RFC 1035 4.2.2); leave room for names that compress badly and the signature.
@@ -52,13 +51,11 @@ class Rfc2136Provider:
         resolvers: Sequence[str] = (),
         *,
         timeout: float = TIMEOUT,
-        locate: Callable[[Snapshot], Sequence[Server]] | None = None,
+        locate: Locate | None = None,
     ) -> None:
         self.name = settings.name
         self._signed = Signed(settings, timeout)
-        self._resolvers, self._locate = resolvers, locate
-        self._lock = Lock()
-        self._addresses: dict[str, list[str]] = {}
+        self._locate = locate or NameServers(resolvers)
         self._untransferable: set[str] = set()
 
     def zone_of(self, name: str) -> str:
@@ -192,22 +189,7 @@ class Rfc2136Provider:
 
     def authorities(self, snapshot: Snapshot) -> Sequence[Server]:
         """Return the servers of the zone's NS set, every address of each."""
-        if self._locate:
-            return self._locate(snapshot)
-        servers = []
-        for value in snapshot.values((snapshot.zone, "NS")):
-            name = str(value).rstrip(".")
-            glue = [
-                str(address) for rrtype in ("A", "AAAA") for address in snapshot.values((name, rrtype))
-            ] or self._resolve(name)
-            servers += [Server(name, address) for address in glue] or [Server(name, "")]
-        return servers
-
-    def _resolve(self, name: str) -> list[str]:
-        with self._lock:
-            if name not in self._addresses:
-                self._addresses[name] = addresses_of(name, resolver(self._resolvers))
-            return self._addresses[name]
+        return self._locate(snapshot)
 
 
 def _is(section: dns.rrset.RRset, rrtype: str) -> bool:
