@@ -12,11 +12,15 @@ import subprocess
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
+from ansible_collections.postseal.mail.plugins.module_utils.dns.providers import base
+from ansible_collections.postseal.mail.plugins.module_utils.dns.providers.powerdns import PowerDnsProvider
+from ansible_collections.postseal.mail.plugins.module_utils.dns.records import Value, text
+from ansible_collections.postseal.mail.plugins.module_utils.dns.snapshot import Snapshot
 from ansible_collections.postseal.mail.plugins.module_utils.model.types import PowerDns, Secret
 
 from .knot import HOST, answers, free_port
@@ -124,3 +128,23 @@ class Server:
 
     def settings(self, **changes: Any) -> PowerDns:
         return PowerDns(**{"name": "pdns", "url": self.url, "api_key": Secret(self.key), **changes})
+
+
+class PowerDnsBackend:
+    def __init__(self, server: Server, zone: str) -> None:
+        self.server, self.zone = server, zone
+
+    def servers(self, snapshot: Snapshot) -> Sequence[base.Server]:
+        names = [str(value)[:-1] for value in snapshot.values((snapshot.zone, "NS"))]
+        return [base.Server(name, HOST, self.server.port) for name in names]
+
+    def provider(self, **changes: Any) -> PowerDnsProvider:
+        return PowerDnsProvider(self.server.settings(**changes), timeout=2, locate=self.servers)
+
+    def put(self, name: str, rrtype: str, ttl: int, values: Sequence[Value]) -> None:
+        found = self.server.rrset(self.zone, name, rrtype)
+        records = [*(found["records"] if found else ()), *({"content": text(v), "disabled": False} for v in values)]
+        self.server.change(self.zone, name, rrtype, ttl=ttl, records=records)
+
+    def remove(self, name: str, rrtype: str) -> None:
+        self.server.change(self.zone, name, rrtype, changetype="DELETE")

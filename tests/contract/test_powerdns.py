@@ -2,9 +2,8 @@
 # GNU General Public License v3.0 or later (see LICENSE)
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 from ansible_collections.postseal.mail.plugins.module_utils.dns.authority import serial
@@ -18,38 +17,17 @@ from ansible_collections.postseal.mail.plugins.module_utils.dns.errors import (
     ZoneNotFound,
 )
 from ansible_collections.postseal.mail.plugins.module_utils.dns.execute import execute
-from ansible_collections.postseal.mail.plugins.module_utils.dns.plan import Rules, plan_zone
+from ansible_collections.postseal.mail.plugins.module_utils.dns.plan import Rules
 from ansible_collections.postseal.mail.plugins.module_utils.dns.providers import base
-from ansible_collections.postseal.mail.plugins.module_utils.dns.providers.powerdns import PowerDnsProvider
 from ansible_collections.postseal.mail.plugins.module_utils.dns.providers.powerdns_http import Http
-from ansible_collections.postseal.mail.plugins.module_utils.dns.records import Value, text
+from ansible_collections.postseal.mail.plugins.module_utils.dns.settle import plan_zone
 from ansible_collections.postseal.mail.plugins.module_utils.dns.snapshot import Snapshot
 from ansible_collections.postseal.mail.plugins.module_utils.model.types import Secret
 
 from .gateway import Gateway, self_signed
 from .knot import HOST, free_port
-from .powerdns import ZONES, Server
+from .powerdns import ZONES, PowerDnsBackend, Server
 from .suite import EVERYTHING, LONG, Bench, ProviderContract, starts
-
-
-class PowerDnsBackend:
-    def __init__(self, server: Server, zone: str) -> None:
-        self.server, self.zone = server, zone
-
-    def servers(self, snapshot: Snapshot) -> Sequence[base.Server]:
-        names = [str(value)[:-1] for value in snapshot.values((snapshot.zone, "NS"))]
-        return [base.Server(name, HOST, self.server.port) for name in names]
-
-    def provider(self, **changes: Any) -> PowerDnsProvider:
-        return PowerDnsProvider(self.server.settings(**changes), timeout=2, locate=self.servers)
-
-    def put(self, name: str, rrtype: str, ttl: int, values: Sequence[Value]) -> None:
-        found = self.server.rrset(self.zone, name, rrtype)
-        records = [*(found["records"] if found else ()), *({"content": text(v), "disabled": False} for v in values)]
-        self.server.change(self.zone, name, rrtype, ttl=ttl, records=records)
-
-    def remove(self, name: str, rrtype: str) -> None:
-        self.server.change(self.zone, name, rrtype, changetype="DELETE")
 
 
 @pytest.fixture(scope="module")
@@ -186,7 +164,7 @@ def test_what_the_server_refuses_leaves_the_zone_as_it_was(bench: Bench, backend
     snapshot = bench.provider.fetch(bench.zone, ())
     claims = [bench.claim("b", "TXT", EVERYTHING, b"x"), bench.claim("alias", "CNAME", EVERYTHING, "host.example.")]
     blind = Snapshot(snapshot.zone, snapshot.serial, {}, signed=False)
-    plan = plan_zone(claims, blind, "production", Rules(registry=False))
+    plan = plan_zone(claims, blind, "production", rules=Rules(registry=False))
     (batch,) = bench.provider.render(plan, blind)
     with pytest.raises(InvalidRecord, match=r"refuses it: .*[Cc]onflicts"):
         bench.provider.apply(bench.zone, batch)

@@ -42,6 +42,10 @@ def _built(settings: model.Provider, resolvers: Sequence[str]) -> Provider:
         from .cloudflare import CloudflareProvider  # noqa: PLC0415
 
         return CloudflareProvider(settings, resolvers)
+    if isinstance(settings, model.OctoDns):
+        from .octodns import OctoDnsProvider  # noqa: PLC0415
+
+        return OctoDnsProvider(settings, resolvers)
     if isinstance(settings, model.PowerDns):
         from .powerdns import PowerDnsProvider  # noqa: PLC0415
 

@@ -4,25 +4,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 from ..errors import ConflictError
 from ..records import Key, RRset, Value
 from ..snapshot import Change
 
 
-def require_unchanged(provider: str, zone: str, changes: Iterable[Change], now: Mapping[Key, RRset]) -> None:
+def require_unchanged(provider: str, zone: str, changes: Sequence[Change], now: Mapping[Key, RRset]) -> None:
     """Raise :class:`ConflictError` unless every guarded set of ``changes`` is in ``now`` as it was before.
 
-    A set that is new also needs a name without CNAME, and a new CNAME a name without anything (RFC 1034 3.6.2).
+    A set that is new also needs a name without CNAME, and a new CNAME a name without anything (RFC 1034 3.6.2), except
+    for what the same changes are about.
     """
+    ours = {change.key for change in changes}
+    others = [key for key in now if key not in ours]
     for change in changes:
         if not change.guarded:
             continue
-        found = now.get(change.key) != change.before
-        if change.before is None and not found:
-            found = any(name == change.key[0] and "CNAME" in (rrtype, change.key[1]) for name, rrtype in now)
-        if found:
+        moved = now.get(change.key) != change.before
+        if change.before is None and not moved:
+            moved = any(name == change.key[0] and "CNAME" in (rrtype, change.key[1]) for name, rrtype in others)
+        if moved:
             message = f"the zone changed while we looked at it ({change.key[0]} {change.key[1]})"
             raise ConflictError(provider, zone, message, "Run dns.yml again")
 
