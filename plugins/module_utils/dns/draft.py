@@ -111,8 +111,7 @@ class Draft:
                     f"zone {zone}: the registry {key[0]} would be larger than an answer can be",
                     "Give some of the domains a zone of their own",
                 )
-            if before != after:
-                changes.append(Change(key, before, after, guarded=False))
+            changes = self._with_registry(changes, before, after)
         merged = {**self.marks, **self.updates}
         return ZonePlan(
             zone,
@@ -126,6 +125,19 @@ class Draft:
             written - owned,
             asked,
         )
+
+    def _with_registry(self, changes: list[Change], before: RRset | None, after: RRset | None) -> list[Change]:
+        """Return the changes with that of the registry at the end, or, see :func:`~.order.stages`, at both ends."""
+        first: list[Change] = []
+        known = after or before
+        if changes and known and not self.rules.atomic:
+            lines = {*(before.values if before else ()), *(after.values if after else ())}
+            both = RRset.of(*known.key, known.ttl, lines)
+            if both != before:
+                first = [Change(both.key, before, both, guarded=False)]
+                before = both
+        last = [Change(registry_key(self.snapshot.zone), before, after, guarded=False)] if before != after else []
+        return [*first, *changes, *last]
 
 
 def without_share(key: Key, value: Value, share: bytes | None, slot_of: SlotOf) -> Value | None:

@@ -122,6 +122,10 @@ class _Run:
             **found,
         )
 
+    def _look(self) -> Snapshot:
+        touched = {change.key for change in self.item.plan.changes}
+        return fetch(self.item.job, self.item.terms.owner, touched)
+
     def _look_around(self) -> tuple[ServerReport, ...]:
         """Check that servers have what we found; one that an earlier run gave up on must not be forgotten."""
         watch = Watch(self.zone, self.item.plan.expected, self.policy.wait, self.policy.tell, self.snapshot.serial)
@@ -178,7 +182,7 @@ class _Run:
         """Return a new plan from what is there now; raises the first error too where that cannot be read."""
         self.unknown = isinstance(error, TransportError) and error.maybe_applied
         try:
-            snapshot = fetch(self.item.job, self.item.terms.owner)
+            snapshot = self._look()
         except DnsError as second:
             raise type(error)(error.provider, error.zone, f"{error.message}; and then: {second}") from error
         self.unknown = False
@@ -188,7 +192,7 @@ class _Run:
     def _verified(self, echo: Snapshot | None) -> Prepared:
         """Read the zone back; raises :class:`Unverified` when planning again would change anything."""
         hint = "The server took the update without doing it, or others write there too; its log may say which"
-        snapshot = echo or fetch(self.item.job, self.item.terms.owner)
+        snapshot = echo or self._look()
         try:
             fresh = draw(self.item.job, snapshot, self.item.terms)
         except PlanError as error:
@@ -203,7 +207,7 @@ class _Run:
         if not self.written or self.unknown:
             return {}
         try:
-            self.snapshot = fetch(self.item.job, self.item.terms.owner)
+            self.snapshot = self._look()
         except DnsError:
             self.unknown = True
             return {}

@@ -69,16 +69,17 @@ def all_of(results: Iterable[R | DnsError]) -> list[R]:
     return [result for result in listed if not isinstance(result, DnsError)]
 
 
-def fetch(job: Job, owner: str) -> Snapshot:
-    """Return the zone of ``job`` as it is now, with all sets that ``owner`` has marked.
+def fetch(job: Job, owner: str, also: Iterable[Key] = ()) -> Snapshot:
+    """Return the zone of ``job`` as it is now, with all sets that ``owner`` has marked, and those in ``also``.
 
     Where the provider can only be asked set by set, a second question is about those that nobody claims any more.
     """
-    snapshot = _look(job, job.keys)
+    keys = job.keys | set(also)
+    snapshot = _look(job, keys)
     if snapshot.whole:
         return snapshot
-    more = job.keys | set(marks_of(snapshot).get(owner, {}))
-    if more == job.keys and job.saved is None:
+    more = keys | set(marks_of(snapshot).get(owner, {}))
+    if more == keys and job.saved is None:
         return snapshot
     # Whether a policy may go depends on the mail that the name gets.
     mail = {(name.removeprefix("_dmarc."), "MX") for name, rrtype in more if rrtype == "TXT"}

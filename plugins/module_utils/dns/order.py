@@ -47,6 +47,15 @@ def groups(changes: Iterable[Change]) -> list[tuple[Change, ...]]:
     return sorted(found, key=lambda group: min(map(rank, group)))
 
 
+def stages(changes: Iterable[Change]) -> list[tuple[Change, ...]]:
+    """Return the changes of a plan in parts that must be written one after the other where nothing is atomic.
+
+    Then a plan changes the registry twice: before everything else it names what comes beside what goes, so that every
+    value is somebody's at every moment.
+    """
+    return [tuple(part) for _, part in groupby(changes, key=lambda change: change.guarded)]
+
+
 def _within_name(change: Change) -> tuple[bool, int, str]:
     """Of one name, what goes makes room first: an alias and other data exclude each other (RFC 1034 3.6.2)."""
     return (change.after is not None, rank(change), change.key[1])

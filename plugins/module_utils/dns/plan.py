@@ -19,11 +19,15 @@ ESSENCE = ("zone", "owner", "changes")
 
 @dataclass(frozen=True)
 class Rules:
-    """What the provider asks of a plan: its range of TTLs in seconds, and whether ownership needs the registry."""
+    """What the provider asks of a plan: its range of TTLs in seconds, and whether ownership needs the registry.
+
+    :param atomic: records and registry are written together; else the registry is written before them and after
+    """
 
     min_ttl: int = 1
     max_ttl: int = 2**31 - 1
     registry: bool = True
+    atomic: bool = True
 
 
 ANY = Rules()

@@ -191,7 +191,7 @@ def plan_job(job: Job, snapshot: Snapshot, terms: Terms) -> Prepared:
 def draw(job: Job, snapshot: Snapshot, terms: Terms) -> Prepared:
     """Return :func:`plan_job` without asking the rules, which may have to resolve names for an answer."""
     caps = job.provider.caps
-    rules = Rules(caps.min_ttl, caps.max_ttl, caps.registry)
+    rules = Rules(caps.min_ttl, caps.max_ttl, caps.registry, caps.atomic != "none")
     if job.saved is not None:
         plan = plan_restore(job.saved, snapshot, terms.owner, rules, terms.options.slot_of)
     else:

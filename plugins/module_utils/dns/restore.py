@@ -74,10 +74,13 @@ def plan_restore(saved: Iterable[SavedSet], snapshot: Snapshot, owner: str, rule
 def _settle(draft: Draft, item: SavedSet, slot_of: SlotOf) -> None:
     key, current = item.key, draft.snapshot.values(item.key)
     mark = draft.marks.get(key)
-    ours = draft.ours(key)
+    # What the run left for others of a united value is not ours, and gives way to the value it came from.
+    rests = [value for value in current if value in item.written and _is_merged(slot_of(key, value))]
+    ours = list(dict.fromkeys((*draft.ours(key), *rests)))
     back = list(dict.fromkeys((*item.was_ours, *item.taken)))
     was_foreign = [value for value in _values(item.before) if value not in item.was_ours]
-    kept = [value for value in current if value not in ours or value in was_foreign]
+    foreign = [value for value in was_foreign if not _is_merged(slot_of(key, value))]
+    kept = [value for value in current if value not in ours or value in foreign]
     foreign_back = draft.others(key, back)
     if foreign_back:
         raise _Stays(f"environment {', '.join(foreign_back)} has written there since")
@@ -108,6 +111,10 @@ def _settle(draft: Draft, item: SavedSet, slot_of: SlotOf) -> None:
         removed=max(0, len(drops) - len(adds)),
         replaced=min(len(drops), len(adds)),
     )
+
+
+def _is_merged(slot: Slot | None) -> bool:
+    return slot is not None and slot.merge is not None
 
 
 def _united(item: SavedSet, value: Value, mark: Mark | None, slot: Slot | None) -> tuple[Value | None, bytes | None]:

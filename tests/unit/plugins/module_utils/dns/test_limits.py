@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 from ansible_collections.postseal.mail.plugins.module_utils.dns.limits import Limits, refusals
 from ansible_collections.postseal.mail.plugins.module_utils.dns.plan import ZonePlan
-from ansible_collections.postseal.mail.plugins.module_utils.dns.settle import plan_zone
 from ansible_collections.postseal.mail.plugins.module_utils.dns.records import RRset
+from ansible_collections.postseal.mail.plugins.module_utils.dns.settle import plan_zone
 from ansible_collections.postseal.mail.plugins.module_utils.dns.snapshot import Change, Snapshot
 
 from .zones import EVERYTHING, NS, SOA, ZONE, applied, claim, snapshot, starts

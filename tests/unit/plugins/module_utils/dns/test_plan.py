@@ -8,8 +8,8 @@ import pytest
 from ansible_collections.postseal.mail.plugins.module_utils.dns.claims import Claim, Merged, Pending, Slot
 from ansible_collections.postseal.mail.plugins.module_utils.dns.errors import OwnershipConflict, PlanError, Several
 from ansible_collections.postseal.mail.plugins.module_utils.dns.plan import Rules, fingerprint
-from ansible_collections.postseal.mail.plugins.module_utils.dns.settle import plan_zone
 from ansible_collections.postseal.mail.plugins.module_utils.dns.records import RRset, Value
+from ansible_collections.postseal.mail.plugins.module_utils.dns.settle import plan_zone
 from ansible_collections.postseal.mail.plugins.module_utils.dns.zonetext import before_and_after
 from hypothesis import given
 from hypothesis import strategies as st
