@@ -92,14 +92,14 @@ def _dmarc(model: Model, domain: Domain) -> Iterator[Claim]:
     claim = maker_for(model, domain).claim
     yield claim(dmarc.record_name(domain.name), "TXT", slots.DMARC, dmarc.build(policy))
     for receiver in dict.fromkeys(map(dmarc.receiver_of, said.rua)):
-        if dmarc.external(domain.name, receiver) and _ours(model, receiver):
+        if dmarc.external(domain.name, receiver) and covered(model, receiver):
             # Without this receivers of mail send no reports there (RFC 9990 4).
             consent = Maker(model.dns.ttl, receiver, f"domain {domain.name}", required=False, adopt=model.dns.adopt)
             name = dmarc.authorisation_name(domain.name, receiver)
             yield consent.claim(name, "TXT", slots.DMARC_AUTHORISATION, dmarc.AUTHORISATION)
 
 
-def _ours(model: Model, name: str) -> bool:
+def covered(model: Model, name: str) -> bool:
     """Tell whether the inventory speaks of the zone that ``name`` is in."""
     zones = (*(domain.name for domain in model.domains), *(zone for zone, _ in model.dns.zones))
     return any(within(name, zone) for zone in zones)

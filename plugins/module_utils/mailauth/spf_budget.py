@@ -37,7 +37,8 @@ class Budget:
     :param voids: queries answered with nothing, of :data:`VOIDS`, for the kind of client that meets most of them
     :param empty: the names behind ``voids``
     :param broken: why verifiers answer permerror, apart from the two limits
-    :param unresolved: what could not be looked up now, so that all the rest is a lower bound
+    :param unfollowed: what includes and redirects lead to and could not be looked up: all the rest is a lower bound
+    :param unresolved: what else could not be looked up, so that it may be void
     :param costs: what each term of the record itself costs, in lookups
     """
 
@@ -45,6 +46,7 @@ class Budget:
     voids: int
     empty: tuple[str, ...] = ()
     broken: tuple[str, ...] = ()
+    unfollowed: tuple[str, ...] = ()
     unresolved: tuple[str, ...] = ()
     costs: tuple[tuple[str, int], ...] = ()
 
@@ -63,7 +65,9 @@ def evaluate(record: bytes, domain: str, resolve: Resolve, families: Sequence[in
     costs = walk.record(domain, record, (domain,))[1]
     voids = max((len(found) for found in walk.voids.values()), default=0)
     empty = tuple(dict.fromkeys(name for found in walk.voids.values() for name in found))
-    return Budget(walk.lookups, voids, empty, tuple(walk.broken), tuple(walk.unresolved), tuple(costs))
+    return Budget(
+        walk.lookups, voids, empty, tuple(walk.broken), tuple(walk.unfollowed), tuple(walk.unresolved), tuple(costs)
+    )
 
 
 @dataclass
@@ -75,6 +79,7 @@ class _Walk:
     lookups: int = 0
     voids: dict[int, list[str]] = field(default_factory=dict)
     broken: dict[str, None] = field(default_factory=dict)
+    unfollowed: dict[str, None] = field(default_factory=dict)
     unresolved: dict[str, None] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -169,5 +174,5 @@ class _Walk:
         try:
             return self.resolve(name, rrtype)
         except Unresolvable as error:
-            self.unresolved[str(error)] = None
+            (self.unfollowed if rrtype == "TXT" else self.unresolved)[str(error)] = None
             return None
