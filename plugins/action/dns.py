@@ -4,7 +4,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict
+from functools import cache
 from pathlib import Path
 from threading import Lock
 from typing import Any
@@ -18,9 +20,12 @@ from ..module_utils.dns.limits import Limits
 from ..module_utils.dns.prepare import Options, Preparation, prepare, prepare_restore
 from ..module_utils.dns.providers import factory
 from ..module_utils.dns.providers.base import Provider
+from ..module_utils.dns.records import Value
 from ..module_utils.dns.store import Store
 from ..module_utils.mailauth.claims import desired
+from ..module_utils.mailauth.lint import rules
 from ..module_utils.mailauth.slots import slot_of
+from ..module_utils.mailauth.spf_budget import Resolve
 from ..module_utils.model.keyplan import from_dict
 from ..module_utils.model.load import GROUP
 from ..module_utils.model.rules import zone_provider
@@ -74,13 +79,29 @@ def _prepared(model: Model, arguments: dict[str, Any], store: Store) -> Preparat
     seen = store.owned()
     if arguments["rollback"]:
         _, saved = store.load(arguments["rollback"])
-        options = Options(slot_of=slot_of, last_owned=seen)
+        options = Options(slot_of=slot_of, lint=rules(model, _asking(model)), last_owned=seen)
         return prepare_restore(saved, router.named, model.environment, _limits(model), options=options)
     wanted = desired(model, [from_dict(held) for held in arguments["keys"]])
     zones = {zone for zone, owned in seen.items() if owned}
     zones |= {zone for zone, _ in model.dns.zones} if model.dns.prune else set()
-    options = Options(model.dns.prune, tuple(sorted(zones)), slot_of, last_owned=seen)
+    options = Options(model.dns.prune, tuple(sorted(zones)), slot_of, rules(model, _asking(model)), seen)
     return prepare(wanted.claims, wanted.pending, router, model.environment, _limits(model), options=options)
+
+
+def _asking(model: Model) -> Resolve:
+    """Return what asks the resolvers of the inventory; the rules need it once there are records to judge."""
+
+    @cache
+    def lookup() -> Resolve:
+        # Resolving needs dnspython, whose absence the provider has told by then.
+        from ..module_utils.mailauth.lookup import Lookup  # noqa: PLC0415
+
+        return Lookup(model.dns.resolvers)
+
+    def resolve(name: str, rrtype: str) -> Sequence[Value]:
+        return lookup()(name, rrtype)
+
+    return resolve
 
 
 def _folder(stated: str, task_vars: dict[str, Any], model: Model) -> Path:

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 
 import dns.message
@@ -70,6 +71,15 @@ def test_a_server_failure_is_no_answer() -> None:
 def test_silence_is_no_answer() -> None:
     with pytest.raises(Unresolvable, match=r"shop\.test A: "):
         Lookup([HOST], port=free_port(), lifetime=0.5)("shop.test", "A")
+
+
+def test_where_nobody_answers_few_questions_are_asked() -> None:
+    lookup = Lookup([HOST], port=free_port(), lifetime=0.3)
+    started = time.monotonic()
+    for number in range(40):
+        with pytest.raises(Unresolvable, match=f"n{number}.test A: "):
+            lookup(f"n{number}.test", "A")
+    assert time.monotonic() - started < 3
 
 
 def test_a_question_is_asked_once() -> None:

@@ -16,6 +16,8 @@ from ..dns.wire import absolute, value_of
 from .spf_budget import Unresolvable
 
 _LIFETIME = 6.0
+# After so many questions in a row without any answer nobody is there to ask.
+_PATIENCE = 3
 
 
 class Lookup:
@@ -23,7 +25,7 @@ class Lookup:
 
     :param resolvers: addresses to ask; empty: those that this machine asks
     :param port: where they listen
-    :param lifetime: seconds that one question may take in all
+    :param lifetime: seconds that one question may take in all; where nobody answers at all, only a few are asked
     """
 
     def __init__(self, resolvers: Sequence[str] = (), *, port: int = 53, lifetime: float = _LIFETIME) -> None:
@@ -32,6 +34,7 @@ class Lookup:
         self._lifetime = lifetime
         self._lock = Lock()
         self._known: dict[Key, tuple[Value, ...] | Unresolvable] = {}
+        self._silences = 0
 
     def __call__(self, name: str, rrtype: str) -> Sequence[Value]:
         """Return the values at ``name``, aliases followed, none if there are none.
@@ -53,13 +56,18 @@ class Lookup:
             owner = absolute(name)
         except dns.exception.DNSException:
             return ()  # no name of the DNS, so nothing is there
+        if self._silences >= _PATIENCE:
+            return Unresolvable(f"{name} {rrtype}: not asked, no resolver answers")
         try:
             answer = self._resolver.resolve(
                 owner, rrtype, raise_on_no_answer=False, search=False, lifetime=self._lifetime
             )
         except dns.resolver.NXDOMAIN:
+            self._silences = 0
             return ()
         except dns.exception.DNSException as error:
+            self._silences = self._silences + 1 if isinstance(error, dns.exception.Timeout) else 0
             cause = " ".join(str(error).split()) or type(error).__name__
             return Unresolvable(f"{name} {rrtype}: {cause}")
+        self._silences = 0
         return tuple(value_of(rdata) for rdata in answer.rrset or ())

@@ -7,7 +7,7 @@ An error refuses the plan that would bring it into being, a warning is told. doc
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from ..dns.findings import ERROR, WARNING, Finding
@@ -124,7 +124,14 @@ class View:
             if not alias:
                 break
             name = canonical_name(str(alias[0]))
-        return self._hosts.get((name, rrtype)) or self.dns(name, rrtype)
+        if (name, rrtype) in self._hosts:
+            return self._hosts[name, rrtype]
+        if rrtype == "CNAME" and any((name, other) in known for other in ("A", "AAAA") for known in self._known()):
+            return ()  # an alias stands alone
+        return self.dns(name, rrtype)
+
+    def _known(self) -> tuple[Container[Key], Container[Key]]:
+        return self.rrsets, self._hosts
 
     def reachable(self, name: str) -> bool:
         """Tell whether a host name has an address; raises :class:`Unresolvable`."""

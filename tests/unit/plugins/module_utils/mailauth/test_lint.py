@@ -225,6 +225,19 @@ def test_what_will_be_published_counts_before_the_dns_knows_it() -> None:
     assert lint({SRV: ["0 1 465 mail.other.test.", "0 1 465 smtp.other.test."]}, model) == []
 
 
+def test_what_is_known_is_not_asked() -> None:
+    def nobody(name: str, rrtype: str) -> Sequence[Value]:
+        pytest.fail(f"{name} {rrtype} was asked")
+
+    model = replace(MODEL, tls=Tls("https://acme.test/dir", None), submission=Submission("smtp.shop.test"))
+    sets: dict[Key, list[Value]] = {}
+    for claim in desired_claims(model, ()):
+        sets.setdefault(claim.key, []).append(claim.value)
+    rrsets = {key: RRset.of(*key, 300, values) for key, values in sets.items()}
+    found = rules(model, nobody)(ZONE, rrsets, frozenset(rrsets))
+    assert [finding.rule for finding in found] == ["dmarc-unobserved"]
+
+
 def test_clients_that_no_host_is_do_not_count() -> None:
     record = b"v=spf1 " + b" ".join(b"a:v4-%d.shop.test" % n for n in range(3)) + b" -all"
     hosts: Sets = {(f"v4-{n}.shop.test", "A"): ["192.0.2.9"] for n in range(3)}
