@@ -238,7 +238,7 @@ def _private(top: Path, folder: Path) -> None:
 
 
 def _unwritable(path: Path, error: OSError) -> StoreError:
-    hint = "Nothing is changed in DNS without it. Make the folder writable, or name another with -e dns_state=FOLDER"
+    hint = "Nothing is changed in DNS without it. Make the folder writable, or name another with -e dns_store=FOLDER"
     return StoreError(f"cannot write {path}: {error.strerror or error}", hint)
 
 
