@@ -2,7 +2,7 @@
 # GNU General Public License v3.0 or later (see LICENSE)
 """What Cloudflare's API makes of one record: what it refuses, and in which form it gives it back.
 
-Every rule says where it is documented or who saw it: DOCS is developers.cloudflare.com, owner/name#n a thread on GitHub.
+Every rule says where it is documented or who saw it: DOCS is developers.cloudflare.com, owner/name#n is on GitHub.
 Codes have no official list (favonia/cloudflare-ddns#897); where none is known the rule answers with ``UNKNOWN``.
 """
 

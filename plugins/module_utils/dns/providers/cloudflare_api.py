@@ -38,7 +38,7 @@ RATE, BURST = 4.0, 200
 # Below this many left of the quota, wait until it is full again: as many calls may be on their way.
 _FEW_LEFT = 8
 TIMEOUT = httpx.Timeout(30.0, connect=5.0)
-# Reads only: they change nothing, so asking again is safe.
+# For the listing of zones, with which everything begins; whoever reads a zone asks again by himself.
 _READS, _PAUSE = 3, 0.5
 # The largest page of zones; records come in one page as large as any zone may be.
 ZONES_PER_PAGE, RECORDS_PER_PAGE = 50, 5000
@@ -80,8 +80,13 @@ class Api:
 
     def zones(self) -> list[Answer]:
         """Return every zone that the token may see."""
-        listing = self._client.zones.with_raw_response.list
-        return self._pages("", lambda page: listing(page=page, per_page=ZONES_PER_PAGE))
+        listing = partial(self._client.zones.with_raw_response.list, per_page=ZONES_PER_PAGE)
+        for _ in range(_READS - 1):
+            try:
+                return self._pages("", lambda page: listing(page=page))
+            except TransportError:
+                time.sleep(_PAUSE)
+        return self._pages("", lambda page: listing(page=page))
 
     def records(self, zone: str, zone_id: str) -> list[Answer]:
         """Return every record of a zone; raises :class:`~..errors.TransportError` if some may be missing."""
@@ -126,14 +131,7 @@ class Api:
         return TransportError(self.name, zone, message, "Run it again; nothing is planned from a part of a zone")
 
     def _read(self, zone: str, call: Callable[[], Any]) -> Answer:
-        for attempt in range(1, _READS + 1):
-            try:
-                return self._throttle.run(lambda: self._once(zone, call))
-            except TransportError:
-                if attempt == _READS:
-                    raise
-                time.sleep(_PAUSE * attempt)
-        raise AssertionError  # the loop returns or raises
+        return self._throttle.run(lambda: self._once(zone, call))
 
     def _once(
         self, zone: str, call: Callable[[], Any], written: Mapping[str, Sequence[Answer]] | None = None

@@ -14,6 +14,7 @@ What people wrote into the comment stands before it and stays.
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from urllib.parse import quote, unquote
@@ -112,13 +113,10 @@ def _chosen(value: Value, mask: int) -> bytes:
 
 
 def _mask(value: Value, share: bytes) -> int | None:
-    """Return which words of ``value`` make up ``share``, in its order, one bit each; ``None`` if they do not."""
-    words, mask, position = _words(value), 0, 0
-    for word in share.split(b" "):
-        while position < len(words) and words[position] != word:
-            position += 1
-        if position == len(words):
-            return None
-        mask |= 1 << position
-        position += 1
-    return mask
+    """Return which words of ``value`` make up ``share``, one bit each; ``None`` if it has others."""
+    wanted, mask = Counter(share.split(b" ")), 0
+    for position, word in enumerate(_words(value)):
+        if wanted[word]:
+            wanted[word] -= 1
+            mask |= 1 << position
+    return mask if wanted.total() == 0 else None
