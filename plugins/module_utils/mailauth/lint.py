@@ -7,9 +7,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 
 from ..dns.findings import Finding, Lint
-from ..dns.records import Key, RRset
+from ..dns.records import Key, RRset, Value
 from ..model.types import Model
 from . import lint_names, lint_spf, lint_text
+from .claims import desired_claims
 from .rules import Resolve, View
 
 
@@ -19,8 +20,12 @@ def rules(model: Model, resolve: Resolve) -> Lint:
     :param resolve: asks the DNS for what is in no plan; may be called from several threads
     """
 
+    wanted: dict[Key, list[Value]] = {}
+    for claim in desired_claims(model, ()):
+        wanted.setdefault(claim.key, []).append(claim.value)
+
     def lint(zone: str, rrsets: Mapping[Key, RRset], ours: frozenset[Key]) -> Iterable[Finding]:
-        return list(judge(View(model, zone, rrsets, ours, resolve)))
+        return list(judge(View(model, zone, rrsets, ours, resolve, wanted)))
 
     return lint
 

@@ -7,8 +7,8 @@ An error refuses the plan that would bring it into being, a warning is told. doc
 
 from __future__ import annotations
 
-from collections.abc import Container, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 from ..dns.findings import ERROR, WARNING, Finding
 from ..dns.records import Key, RRset, Value, canonical_name, within
@@ -92,6 +92,7 @@ class View:
     :param rrsets: what is known of the zone
     :param ours: the sets that we speak for; only those are judged
     :param dns: asks the DNS; what is still to be published is not there yet
+    :param wanted: what the inventory publishes, in all zones
     """
 
     model: Model
@@ -99,16 +100,7 @@ class View:
     rrsets: Mapping[Key, RRset]
     ours: frozenset[Key]
     dns: Resolve
-    _hosts: Mapping[Key, Sequence[Value]] = field(init=False, repr=False)
-
-    def __post_init__(self) -> None:
-        shared = self.model.submission.hostname
-        hosts: dict[Key, list[Value]] = {}
-        for host in self.model.hosts:
-            for name in {host.name, *([shared] if shared else [])}:
-                hosts.setdefault((name, "A"), []).extend(host.ipv4)
-                hosts.setdefault((name, "AAAA"), []).extend(host.ipv6)
-        self._hosts = hosts
+    wanted: Mapping[Key, Sequence[Value]]
 
     def values(self, key: Key) -> tuple[Value, ...]:
         """Return the values of a set of the zone; none if it does not exist."""
@@ -124,14 +116,12 @@ class View:
             if not alias:
                 break
             name = canonical_name(str(alias[0]))
-        if (name, rrtype) in self._hosts:
-            return self._hosts[name, rrtype]
-        if rrtype == "CNAME" and any((name, other) in known for other in ("A", "AAAA") for known in self._known()):
-            return ()  # an alias stands alone
-        return self.dns(name, rrtype)
+        if rrtype in ("A", "AAAA", "CNAME") and self._has_addresses(name):
+            return self.wanted.get((name, rrtype), ())  # an alias stands alone, and a host has the addresses we say
+        return self.dns(name, rrtype) or self.wanted.get((name, rrtype), ())
 
-    def _known(self) -> tuple[Container[Key], Container[Key]]:
-        return self.rrsets, self._hosts
+    def _has_addresses(self, name: str) -> bool:
+        return any((name, rrtype) in known for rrtype in ("A", "AAAA") for known in (self.rrsets, self.wanted))
 
     def reachable(self, name: str) -> bool:
         """Tell whether a host name has an address; raises :class:`Unresolvable`."""

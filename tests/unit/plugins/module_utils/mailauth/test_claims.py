@@ -144,7 +144,9 @@ def test_a_parked_domain_says_no_with_every_standard() -> None:
         ("*._domainkey.old.test", "TXT"): {b"v=DKIM1; p="},
         ("_dmarc.old.test", "TXT"): {b"v=DMARC1; p=reject; adkim=s; aspf=s; rua=mailto:d@shop.test"},
     }
-    assert not [item for item in desired(replace(MODEL, domains=(PARKED,)), KEYS).pending if "old.test" in item.name]
+    parked = desired(replace(MODEL, domains=(PARKED,)), KEYS)
+    assert not [item for item in parked.pending if "old.test" in item.name]
+    assert not [claim for claim in parked.claims if claim.anchor == "old.test" and claim.slot.merge], "nobody may stay"
 
 
 def test_the_records_around_a_sending_domain() -> None:

@@ -5,90 +5,20 @@
 from __future__ import annotations
 
 import re
-from base64 import b64encode
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from ansible_collections.postseal.mail.plugins.module_utils.dns.findings import ERROR, WARNING, Finding
-from ansible_collections.postseal.mail.plugins.module_utils.dns.records import Key, RRset, Value
+from ansible_collections.postseal.mail.plugins.module_utils.dns.findings import ERROR, WARNING
+from ansible_collections.postseal.mail.plugins.module_utils.dns.records import Key
 from ansible_collections.postseal.mail.plugins.module_utils.mailauth import dkim
-from ansible_collections.postseal.mail.plugins.module_utils.mailauth.claims import desired_claims
-from ansible_collections.postseal.mail.plugins.module_utils.mailauth.lint import rules
 from ansible_collections.postseal.mail.plugins.module_utils.mailauth.lint_text import modulus_bits
 from ansible_collections.postseal.mail.plugins.module_utils.mailauth.rules import RULES
-from ansible_collections.postseal.mail.plugins.module_utils.mailauth.spf_budget import Unresolvable
-from ansible_collections.postseal.mail.plugins.module_utils.model.keys import DkimPublicKey, HostKeys, TlsPublicKey
-from ansible_collections.postseal.mail.plugins.module_utils.model.types import (
-    Caa,
-    Dkim,
-    Dmarc,
-    Dns,
-    Domain,
-    MailHost,
-    Model,
-    MtaSts,
-    Mx,
-    Spf,
-    Submission,
-    Tls,
-)
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from hypothesis import given
 from hypothesis import strategies as st
 
-Sets = Mapping[Key, Sequence[Value]]
-ZONE = "shop.test"
-MODEL = Model(
-    environment="production",
-    hosts=(MailHost("mail.shop.test", ("192.0.2.1",), ("2001:db8::1",)),),
-    submission=Submission(),
-    tls=Tls("https://acme-v02.api.letsencrypt.org/directory", None),
-    dns=Dns(()),
-    domains=(Domain(ZONE),),
-    credentials=(),
-)
-ED25519 = "11qYAYKxCrfVS/7TyWQHOg7hcvPapiMlrwIaaPcHURo="  # RFC 8463 A.2
-DNS: dict[Key, Sequence[Value]] = {
-    ("mx.else.test", "A"): ["192.0.2.9"],
-    ("alias.else.test", "CNAME"): ["mx.else.test."],
-    ("else.test", "MX"): ["10 mx.else.test."],
-    ("nomail.test", "MX"): ["0 ."],
-    ("ok.test", "TXT"): [b"v=spf1 ip4:192.0.2.9 -all"],
-    ("dear.test", "TXT"): [b"v=spf1 " + b" ".join(b"a:mx.else.test" for _ in range(10))],
-    ("loop.test", "TXT"): [b"v=spf1 include:shop.test"],
-    ("key.else.test", "TXT"): [b"v=DKIM1; p=" + ED25519.encode()],
-    ("shop.test._report._dmarc.willing.test", "TXT"): [b"v=DMARC1;"],
-    ("willing.test", "A"): ["192.0.2.9"],
-}
-
-
-def resolve(name: str, rrtype: str) -> Sequence[Value]:
-    if "silent" in name:
-        raise Unresolvable(f"{name} {rrtype}: SERVFAIL")
-    return DNS.get((name, rrtype), ())
-
-
-def lint(sets: Sets, model: Model = MODEL) -> list[Finding]:
-    rrsets = {key: RRset.of(*key, 300, values) for key, values in sets.items()}
-    return list(rules(model, resolve)(ZONE, rrsets, frozenset(rrsets)))
-
-
-def rsa_key(bits: int) -> str:
-    """A public key of the given size; nobody has to be able to sign with it."""
-    numbers = rsa.RSAPublicNumbers(65537, (1 << (bits - 1)) | 1)
-    der = numbers.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
-    return b64encode(der).decode()
-
-
-SELECTOR, POLICY, STS, RPT = (
-    ("s1._domainkey.shop.test", "TXT"), ("_dmarc.shop.test", "TXT"), ("_mta-sts.shop.test", "TXT"),
-    ("_smtp._tls.shop.test", "TXT"),
-)  # fmt: skip
-APEX, MX, SRV = (ZONE, "TXT"), (ZONE, "MX"), ("_submission._tcp.shop.test", "SRV")
-HOST: Key = ("mail.shop.test", "A")
+from .judged import APEX, ED25519, HOST, MX, POLICY, RPT, SELECTOR, SRV, STS, ZONE, Sets, lint, rsa_key
 
 CASES: list[tuple[str, Sets, str]] = [
     ("caa-issuer", {HOST: ["192.0.2.1"], (ZONE, "CAA"): ['0 issue "other.test"']}, "letsencrypt.org"),
@@ -205,86 +135,6 @@ def test_every_rule_is_tried_and_documented() -> None:
 )  # fmt: skip
 def test_what_is_right_is_left_alone(sets: Sets) -> None:
     assert lint(sets) == []
-
-
-def test_only_what_we_speak_for_is_judged() -> None:
-    sets: Sets = {APEX: [b"v=spf1 +all"], MX: ["0 ."]}
-    rrsets = {key: RRset.of(*key, 300, values) for key, values in sets.items()}
-    assert list(rules(MODEL, resolve)(ZONE, rrsets, frozenset({MX, ("gone.shop.test", "TXT")}))) != []
-    assert list(rules(MODEL, resolve)(ZONE, rrsets, frozenset({("gone.shop.test", "TXT")}))) == []
-
-
-def test_what_will_be_published_counts_before_the_dns_knows_it() -> None:
-    new: Sets = {("new.shop.test", "A"): ["192.0.2.1"], ("new.shop.test", "AAAA"): ["2001:db8::1"]}
-    sets: Sets = {**new, APEX: [b"v=spf1 a:new.shop.test -all"], MX: ["10 new.shop.test."]}
-    assert lint(sets) == []
-    # Hosts of the inventory may be in another zone of the same run.
-    model = replace(
-        MODEL, hosts=(MailHost("mail.other.test", ("192.0.2.1",), ()),), submission=Submission("smtp.other.test")
-    )
-    assert lint({SRV: ["0 1 465 mail.other.test.", "0 1 465 smtp.other.test."]}, model) == []
-
-
-def test_what_is_known_is_not_asked() -> None:
-    def nobody(name: str, rrtype: str) -> Sequence[Value]:
-        pytest.fail(f"{name} {rrtype} was asked")
-
-    model = replace(MODEL, tls=Tls("https://acme.test/dir", None), submission=Submission("smtp.shop.test"))
-    sets: dict[Key, list[Value]] = {}
-    for claim in desired_claims(model, ()):
-        sets.setdefault(claim.key, []).append(claim.value)
-    rrsets = {key: RRset.of(*key, 300, values) for key, values in sets.items()}
-    found = rules(model, nobody)(ZONE, rrsets, frozenset(rrsets))
-    assert [finding.rule for finding in found] == ["dmarc-unobserved"]
-
-
-def test_clients_that_no_host_is_do_not_count() -> None:
-    record = b"v=spf1 " + b" ".join(b"a:v4-%d.shop.test" % n for n in range(3)) + b" -all"
-    hosts: Sets = {(f"v4-{n}.shop.test", "A"): ["192.0.2.9"] for n in range(3)}
-    sets: Sets = {APEX: [record], **hosts}
-    only_v4 = replace(MODEL, hosts=(MailHost("mail.shop.test", ("192.0.2.1",), ()),))
-    assert [finding.rule for finding in lint(sets)] == ["spf-voids"]
-    assert lint(sets, only_v4) == []
-    sets = {APEX: [record.replace(b"-all", b"ip6:2001:db8::/32 -all")], **hosts}
-    assert [finding.rule for finding in lint(sets, only_v4)] == ["spf-voids"]
-
-
-def test_consent_that_this_run_publishes_is_not_missed() -> None:
-    model = replace(MODEL, domains=(Domain(ZONE), Domain("else.test")))
-    sets = {POLICY: [b"v=DMARC1; p=reject; rua=mailto:d@else.test"]}
-    assert [finding.rule for finding in lint(sets)] == ["dmarc-consent"]
-    assert lint(sets, model) == []
-
-
-def test_an_authority_is_judged_by_the_name_it_has_in_caa() -> None:
-    sets = {HOST: ["192.0.2.1"], (ZONE, "CAA"): ['0 issue "ca.test"']}
-    private = replace(MODEL, tls=Tls("https://acme.test/dir", None))
-    assert lint(sets, private) == [], "nobody knows what it calls itself"
-    assert [
-        finding.rule
-        for finding in lint(sets, replace(MODEL, tls=Tls("https://acme.test/dir", None, caa=Caa("x.test"))))
-    ] == ["caa-issuer"]
-    assert lint(sets, replace(MODEL, tls=Tls("https://acme.test/dir", None, caa=Caa("ca.test")))) == []
-
-
-def test_everything_that_an_inventory_publishes_passes() -> None:
-    sending = Domain(
-        ZONE,
-        spf=Spf(include=("ok.test",)),
-        dkim=Dkim(delegate=(("s9", "key.else.test"),)),
-        dmarc=Dmarc("reject", "reject", ("mailto:d@willing.test",), "strict", "reject"),
-        mx=(Mx("mx.else.test"),),
-        tls_rpt=("mailto:t@else.test",),
-        mta_sts=MtaSts("1", "mx.else.test"),
-    )
-    parked = Domain("old.shop.test", dmarc=Dmarc("reject", alignment="strict"), parked=True)
-    tls = replace(MODEL.tls, caa=Caa("letsencrypt.org", ("https://ca.test/1",), ("http-01",), "mailto:s@else.test"))
-    model = replace(MODEL, domains=(sending, parked), tls=tls, submission=Submission("smtp.shop.test"))
-    keys = (DkimPublicKey(ZONE, "r", "rsa2048", rsa_key(2048)), DkimPublicKey(ZONE, "e", "ed25519", ED25519))
-    sets: dict[Key, list[Value]] = {}
-    for claim in desired_claims(model, [HostKeys("mail.shop.test", keys, (TlsPublicKey("mail.shop.test", "a" * 64),))]):
-        sets.setdefault(claim.key, []).append(claim.value)
-    assert lint(sets, model) == []
 
 
 @pytest.mark.parametrize("bits", [512, 1024, 2048, 3072, 4096])
