@@ -30,7 +30,7 @@ from .snapshot import Mark
 
 FORMAT = 1
 LAST = "last"
-_ID = re.compile(r"[0-9]{8}T[0-9]{6}Z-[0-9a-f]{8}(-[0-9]+)?")
+_ID = re.compile(r"[0-9]{8}T[0-9]{6}\.[0-9]{3}Z-[0-9a-f]{8}(-[0-9]+)?")
 _FINGERPRINT = re.compile(r"[0-9a-f]{64}")
 R = TypeVar("R")
 
@@ -61,7 +61,9 @@ class Store:
 
     def run(self, fingerprint: str) -> Run:
         """Return where a run that applies the plan ``fingerprint`` saves what it finds; its folder is made later."""
-        return Run(self, f"{self._clock():%Y%m%dT%H%M%SZ}-{fingerprint[:8]}")
+        time = self._clock()
+        # Ids sort by time, also those of runs within a second.
+        return Run(self, f"{time:%Y%m%dT%H%M%S}.{time.microsecond // 1000:03d}Z-{fingerprint[:8]}")
 
     def runs(self) -> list[str]:
         """Return the ids of saved runs, the oldest first."""
