@@ -8,7 +8,8 @@ the controller.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, fields, is_dataclass
 from typing import TypeAlias
 
 from .secret import Secret
@@ -90,3 +91,15 @@ class OctoDns:
 
 
 Provider: TypeAlias = Rfc2136 | Cloudflare | PowerDns | Route53 | ZoneFile | OctoDns
+
+
+def secrets(settings: object) -> Iterator[Secret]:
+    """Yield every secret in a provider's settings, however deep, so that whoever prints can look for them."""
+    if isinstance(settings, Secret):
+        yield settings
+    elif isinstance(settings, tuple):
+        for element in settings:
+            yield from secrets(element)
+    elif is_dataclass(settings):
+        for part in fields(settings):
+            yield from secrets(getattr(settings, part.name))

@@ -175,7 +175,7 @@ def test_only_receivers_of_ours_are_told_to_take_reports() -> None:
         domain = Domain("shop.test", dmarc=Dmarc(rua=uris))
         dns = replace(MODEL.dns, zones=zones)
         model = replace(MODEL, domains=(domain, Domain("other.test")), dns=dns)
-        claims = [claim for claim in desired_claims(model, ()) if claim.slot.label == "dmarc-report"]
+        claims = [claim for claim in desired_claims(model, ()) if claim.slot.label == "report-consent"]
         assert all(claim.value == b"v=DMARC1;" and not claim.required for claim in claims)
         assert all(claim.name.endswith(claim.anchor) and claim.subject == "domain shop.test" for claim in claims)
         return {claim.name for claim in claims}

@@ -253,7 +253,7 @@ def test_caa_refuses_to_write_what_would_end_its_text() -> None:
         (("shop.test", "TXT"), b"v=DMARC1; p=none", None),
         (("_dmarc.shop.test", "TXT"), b"v=DMARC1; p=none", "dmarc"),
         (("_dmarc.shop.test", "TXT"), b"hello", None),
-        (("a.test._report._dmarc.shop.test", "TXT"), b"v=DMARC1", "dmarc-report"),
+        (("a.test._report._dmarc.shop.test", "TXT"), b"v=DMARC1", "report-consent"),
         (("s1._domainkey.shop.test", "TXT"), b"anything", "dkim:s1"),
         (("s1._domainkey.shop.test", "CNAME"), "a.test.", "dkim:s1"),
         (("www.shop.test", "CNAME"), "a.test.", None),

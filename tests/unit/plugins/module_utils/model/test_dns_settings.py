@@ -12,9 +12,12 @@ import pytest
 from ansible_collections.postseal.mail.plugins.module_utils.model.dns import PROVIDER_TYPES, READERS
 from ansible_collections.postseal.mail.plugins.module_utils.model.load import Inventory, load
 from ansible_collections.postseal.mail.plugins.module_utils.model.problems import InventoryError, Problem
+from ansible_collections.postseal.mail.plugins.module_utils.model.providers import secrets
+from ansible_collections.postseal.mail.plugins.module_utils.model.rules import zone_provider
 from ansible_collections.postseal.mail.plugins.module_utils.model.summary import summary
 from ansible_collections.postseal.mail.plugins.module_utils.model.types import (
     Cloudflare,
+    Dns,
     Model,
     OctoDns,
     PowerDns,
@@ -85,6 +88,17 @@ def test_a_provider_is_what_the_inventory_says(said: dict[str, Any], provider: o
     assert model.dns.provider("p") == provider
 
 
+def test_three_lines_are_an_inventory() -> None:
+    said = {
+        "postseal_dns": {"providers": {"cf": {"type": "cloudflare", "api_token": CANARY}}},
+        "postseal_domains": [{"name": "example.com"}],
+        "postseal_credentials": SMALLEST["postseal_credentials"],
+    }
+    model = load(Inventory("production", said, HOSTS))
+    assert model.dns == Dns((Cloudflare("cf", Secret(CANARY)),))
+    assert zone_provider(model, "example.com") == zone_provider(model, next(iter(HOSTS))) == "cf"
+
+
 def test_taking_over_and_removing_must_be_asked_for() -> None:
     careful, bold = _load({"type": "cloudflare"}).dns, _load({"type": "cloudflare"}, adopt=True, prune=True).dns
     assert (careful.adopt, careful.prune) == (False, False)
@@ -130,6 +144,8 @@ def test_no_credential_is_in_a_representation_or_summary(kind: str) -> None:
     assert model.dns.provider("p").name == "p"
     told = repr(model) + str(model.dns.providers) + "\n".join(summary(model))
     assert CANARY not in told
+    found = [secret.reveal() for secret in secrets(model.dns.providers)]
+    assert found == [CANARY] * str(CANARIES[kind]).count(CANARY)
 
 
 def _spoil(value: Any, wrong: Any) -> Any:
