@@ -31,6 +31,7 @@ from ..errors import (
     TransportError,
     ZoneNotFound,
 )
+from ..order import stages
 from ..plan import ZonePlan
 from ..records import Key, RRset, canonical_name, shown, within
 from ..snapshot import Change, Snapshot
@@ -145,12 +146,12 @@ class OctoDnsProvider:
         return found
 
     def render(self, plan: ZonePlan, snapshot: Snapshot) -> Sequence[Batch]:
-        """Return the one plan of octoDNS that ``plan`` becomes; see :class:`.base.Provider`."""
+        """Return what ``plan`` becomes: registry, records, registry; see :class:`.base.Provider`."""
         check(self.name, plan.zone, plan.changes)
         for change in plan.changes:
             self._check(plan.zone, change, snapshot)
         # How many requests a class makes is its own affair; most make one for each record set.
-        return [Batch(plan.changes, None, calls=len(plan.changes))]
+        return [Batch(part, None, calls=len(part)) for part in stages(plan.changes)]
 
     def _check(self, zone: str, change: Change, snapshot: Snapshot) -> None:
         name, rrtype = change.key
