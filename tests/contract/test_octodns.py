@@ -171,6 +171,11 @@ def test_a_zone_that_is_gone_is_told(backend: OctoDnsBackend) -> None:
         provider.fetch(backend.zone, ())
 
 
+def test_a_zone_inside_another_is_the_one_that_counts(backend: OctoDnsBackend) -> None:
+    backend.server.create(f"child.{backend.zone}")
+    assert backend.provider().zone_of(f"a.child.{backend.zone}") == f"child.{backend.zone}"
+
+
 def test_wrong_settings_are_told(backend: OctoDnsBackend) -> None:
     with pytest.raises(MissingLibrary, match=r"octodns_nowhere .* is missing. Install octodns-nowhere .*bridge\.class"):
         backend.provider("octodns_nowhere.Provider")

@@ -54,8 +54,10 @@ def _built(settings: model.Provider, resolvers: Sequence[str]) -> Provider:
         from .rfc2136 import Rfc2136Provider  # noqa: PLC0415
 
         return Rfc2136Provider(settings, resolvers)
-    if isinstance(settings, model.ZoneFile):
-        from .zonefile import ZoneFileProvider  # noqa: PLC0415
+    if isinstance(settings, model.Route53):
+        from .route53 import Route53Provider  # noqa: PLC0415
 
-        return ZoneFileProvider(settings, resolvers)
-    raise NotImplementedError(type(settings).__name__)
+        return Route53Provider(settings, resolvers)
+    from .zonefile import ZoneFileProvider  # noqa: PLC0415
+
+    return ZoneFileProvider(settings, resolvers)
