@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from ..dns.claims import Claim, Slot
-from ..dns.records import Value, within
+from ..dns.records import Value
 from ..model.types import Domain, Model
 from . import dkim, dmarc, mtasts, records, slots, spf, tlsrpt
 
@@ -101,5 +101,5 @@ def _dmarc(model: Model, domain: Domain) -> Iterator[Claim]:
 
 def covered(model: Model, name: str) -> bool:
     """Tell whether the inventory speaks of the zone that ``name`` is in."""
-    zones = (*(domain.name for domain in model.domains), *(zone for zone, _ in model.dns.zones))
-    return any(within(name, zone) for zone in zones)
+    labels = name.split(".")
+    return any(".".join(labels[start:]) in model.named for start in range(len(labels)))

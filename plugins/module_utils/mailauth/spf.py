@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from ipaddress import ip_address
 
 from . import spf_terms
@@ -65,6 +66,7 @@ def for_helo() -> Spf:
     return Spf(("a",), "-")
 
 
+@lru_cache(maxsize=4096)  # what everybody includes is read again for every domain
 def parse(data: bytes) -> Spf:
     """Return the record in TXT data; raises :class:`ValueError` naming the term that RFC 7208 does not allow."""
     if not is_spf(data):

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 from ipaddress import IPv4Address, IPv6Address
 
 _DIRECTIVE = re.compile(r"([+?~-]?)(all|include|a|mx|ptr|ip4|ip6|exists)((?:[:/].*)?)", re.IGNORECASE)
@@ -27,6 +28,7 @@ class Directive:
     target: str = ""
 
 
+@lru_cache(maxsize=4096)
 def directive(term: str) -> Directive | None:
     """Return the directive that ``term`` is, ``None`` if it looks like none.
 

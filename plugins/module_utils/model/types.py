@@ -9,7 +9,9 @@ half-valid: :mod:`.load` either returns a whole :class:`Model` or raises every p
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import cached_property
 
+from .domains import Dkim, Dmarc, Domain, MtaSts, Mx, Spf
 from .providers import Cloudflare, OctoDns, PowerDns, Provider, Rfc2136, Route53, Tsig, ZoneFile
 from .secret import Secret
 
@@ -151,78 +153,6 @@ class Dns:
 
 
 @dataclass(frozen=True)
-class Spf:
-    """What an SPF record says besides the hosts' own addresses (RFC 7208). ``all`` is ``fail`` or ``softfail``."""
-
-    include: tuple[str, ...] = ()
-    all: str = "fail"
-    merge: bool = True
-
-
-@dataclass(frozen=True)
-class Dkim:
-    """DKIM policy of a domain. Algorithms: ``rsa2048``, ``rsa3072``, ``rsa4096``, ``ed25519``.
-
-    ``delegate`` pairs selectors with the names where other services that sign for the domain publish their keys.
-    """
-
-    algorithms: tuple[str, ...] = ("rsa2048", "ed25519")
-    delegate: tuple[tuple[str, str], ...] = ()
-
-
-@dataclass(frozen=True)
-class Dmarc:
-    """DMARC policy of a domain (RFC 9989).
-
-    :param nonexistent_policy: for subdomains that do not exist
-    :param testing: receivers apply the policy one level lower
-    """
-
-    policy: str = "none"
-    subdomain_policy: str | None = None
-    rua: tuple[str, ...] = ()
-    alignment: str = "relaxed"
-    nonexistent_policy: str | None = None
-    testing: bool = False
-
-
-@dataclass(frozen=True)
-class MtaSts:
-    """That a domain has an MTA-STS policy (RFC 8461): ``id`` changes with it, ``host`` serves it elsewhere."""
-
-    id: str
-    host: str | None = None
-
-
-@dataclass(frozen=True)
-class Mx:
-    """One host that receives mail for a domain."""
-
-    host: str
-    preference: int = 10
-
-
-@dataclass(frozen=True)
-class Domain:
-    """A domain of the environment; ``mx`` is published only where the inventory names it.
-
-    :param parked: it neither sends nor receives mail, and its records say so
-    :param tls_rpt: where senders report on TLS towards the domain, ``mailto:`` or ``https:`` URIs (RFC 8460)
-    :param adopt: as :class:`Dns` has it, for this domain alone
-    """
-
-    name: str
-    spf: Spf = field(default_factory=Spf)
-    dkim: Dkim = field(default_factory=Dkim)
-    dmarc: Dmarc = field(default_factory=Dmarc)
-    mx: tuple[Mx, ...] = ()
-    parked: bool = False
-    tls_rpt: tuple[str, ...] = ()
-    mta_sts: MtaSts | None = None
-    adopt: bool = False
-
-
-@dataclass(frozen=True)
 class Credential:
     """One application's credential: ``login`` is ``name@domain``, ``senders`` are addresses or ``@domain``."""
 
@@ -265,6 +195,11 @@ class Model:
     def sending_domains(self) -> tuple[Domain, ...]:
         """The domains that send mail: all but the parked ones."""
         return tuple(domain for domain in self.domains if not domain.parked)
+
+    @cached_property
+    def named(self) -> frozenset[str]:
+        """The domains and zones that the inventory names."""
+        return frozenset((*(domain.name for domain in self.domains), *(zone for zone, _ in self.dns.zones)))
 
     def domain(self, name: str) -> Domain:
         """Return the domain called ``name``; raises :class:`KeyError`."""
