@@ -4,29 +4,41 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict
+from functools import cache
+from pathlib import Path
 from threading import Lock
 from typing import Any
+from urllib.parse import quote
 
 from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
 
 from ..module_utils.dns.errors import DnsError
 from ..module_utils.dns.limits import Limits
-from ..module_utils.dns.prepare import Preparation, prepare
+from ..module_utils.dns.prepare import Options, Preparation, prepare, prepare_restore
 from ..module_utils.dns.providers import factory
 from ..module_utils.dns.providers.base import Provider
-from ..module_utils.dns.zonetext import before_and_after
+from ..module_utils.dns.records import Value
+from ..module_utils.dns.store import Store
 from ..module_utils.mailauth.claims import desired
+from ..module_utils.mailauth.lint import rules
+from ..module_utils.mailauth.slots import slot_of
+from ..module_utils.mailauth.spf_budget import Resolve
 from ..module_utils.model.keyplan import from_dict
+from ..module_utils.model.load import GROUP
 from ..module_utils.model.rules import zone_provider
 from ..module_utils.model.types import Model
 from ..plugin_utils.inventory import load_model
 
 SPEC = {
-    "keys": {"type": "list", "elements": "dict", "required": True},
+    "keys": {"type": "list", "elements": "dict", "default": []},
     "wait": {"type": "float", "default": 60.0},
-    "plan": {"type": "str"},
+    "plan": {"type": "str", "default": ""},
+    "plan_out": {"type": "str", "default": ""},
+    "rollback": {"type": "str", "default": ""},
+    "store": {"type": "str", "default": ""},
 }
 
 
@@ -41,46 +53,65 @@ class ActionModule(ActionBase):  # type: ignore[misc]  # Ansible ships no type i
         super().run(tmp, task_vars)
         _, arguments = self.validate_argument_spec(SPEC)
         model = load_model(task_vars or {}, self._templar)
-        limits = Limits(**asdict(model.dns.limits))
-        result: dict[str, Any] = {}
         try:
-            wanted = desired(model, [from_dict(held) for held in arguments["keys"]])
-            preparation = prepare(wanted.claims, wanted.pending, _Router(model), model.environment, limits)
-            result = self._announced(preparation)
-            preparation.check(arguments["plan"])
-            if not self._task.check_mode:
-                preparation.complete()
-            result["zones"] = self._zones(preparation, limits, arguments)
+            store = Store(_folder(arguments["store"], task_vars or {}, model))
+            preparation = _prepared(model, arguments, store)
+            # Speaking to name servers needs dnspython, whose absence the provider has told by now.
+            from ..module_utils.dns.flow import Request, carry_out  # noqa: PLC0415
+
+            asked = {name: arguments[name] for name in ("plan", "plan_out", "wait")}
+            request = Request(model.environment, _limits(model), self._task.check_mode, **asked)
+            result = carry_out(request, preparation, store, _teller())
         except DnsError as error:
-            return {**result, "failed": True, "msg": str(error)}
-        result["changed"] = any(zone["written"] or zone["state"] == "planned" for zone in result["zones"])
-        failures = [zone["error"] for zone in result["zones"] if zone["error"]]
-        if failures:
-            result.update(failed=True, msg="\n".join(failures))
+            return {"failed": True, "msg": str(error)}
+        if not self._task.diff:
+            del result["diff"]
         return result
 
-    def _announced(self, preparation: Preparation) -> dict[str, Any]:
-        result: dict[str, Any] = {"plan": preparation.fingerprint, "notes": list(preparation.notes)}
-        if self._task.diff:
-            result["diff"] = [
-                {"before": before, "after": after, "before_header": f"zone {zone}", "after_header": f"zone {zone}"}
-                for zone, (before, after) in (
-                    (item.job.zone, before_and_after(item.plan)) for item in preparation.zones if not item.plan.empty
-                )
-            ]
-        return result
 
-    def _zones(self, preparation: Preparation, limits: Limits, arguments: dict[str, Any]) -> list[dict[str, Any]]:
-        # Speaking to name servers needs dnspython, whose absence the provider has told by now.
-        from ..module_utils.dns.authority import WaitPolicy  # noqa: PLC0415
-        from ..module_utils.dns.execute import Policy, execute, foresee  # noqa: PLC0415
+def _limits(model: Model) -> Limits:
+    return Limits(**asdict(model.dns.limits))
 
-        if self._task.check_mode:
-            reports = foresee(preparation)
-        else:
-            policy = Policy(WaitPolicy(arguments["wait"]), limits, _teller(), replan=arguments["plan"] is None)
-            reports = execute(preparation, policy)
-        return [{**asdict(report), "servers": [str(server) for server in report.servers]} for report in reports]
+
+def _prepared(model: Model, arguments: dict[str, Any], store: Store) -> Preparation:
+    """Return the plans for what the inventory wants, or for the way back to what an earlier run found."""
+    router = _Router(model)
+    seen = store.owned()
+    if arguments["rollback"]:
+        _, saved = store.load(arguments["rollback"])
+        options = Options(slot_of=slot_of, lint=rules(model, _asking(model)), last_owned=seen)
+        return prepare_restore(saved, router.named, model.environment, _limits(model), options=options)
+    wanted = desired(model, [from_dict(held) for held in arguments["keys"]])
+    zones = {zone for zone, owned in seen.items() if owned}
+    zones |= {zone for zone, _ in model.dns.zones} if model.dns.prune else set()
+    options = Options(model.dns.prune, tuple(sorted(zones)), slot_of, rules(model, _asking(model)), seen)
+    return prepare(wanted.claims, wanted.pending, router, model.environment, _limits(model), options=options)
+
+
+def _asking(model: Model) -> Resolve:
+    """Return what asks the resolvers of the inventory; the rules need it once there are records to judge."""
+
+    @cache
+    def lookup() -> Resolve:
+        # Resolving needs dnspython, whose absence the provider has told by then.
+        from ..module_utils.mailauth.lookup import Lookup  # noqa: PLC0415
+
+        return Lookup(model.dns.resolvers)
+
+    def resolve(name: str, rrtype: str) -> Sequence[Value]:
+        return lookup()(name, rrtype)
+
+    return resolve
+
+
+def _folder(stated: str, task_vars: dict[str, Any], model: Model) -> Path:
+    """Return where the controller keeps what it knows about the environment's DNS: beside the inventory."""
+    if stated:
+        return Path(stated).expanduser()
+    hosts = task_vars.get("groups", {}).get(GROUP, ())
+    seen_by_host = task_vars["hostvars"][hosts[0]].get("inventory_dir") if hosts else None
+    beside = task_vars.get("inventory_dir") or seen_by_host or "."
+    return Path(str(beside)) / ".postseal" / quote(model.environment, safe="") / "dns"
 
 
 class _Router:
@@ -92,12 +123,19 @@ class _Router:
 
     def __call__(self, name: str) -> Provider | None:
         found = zone_provider(self.model, name)
-        if found is None:
-            return None
+        return None if found is None else self.named(found)
+
+    def named(self, name: str) -> Provider:
+        """Return the provider called ``name``; raises :class:`DnsError` where the inventory has none."""
         with self.lock:
-            if found not in self.made:
-                self.made[found] = factory.build(self.model.dns.provider(found), self.model.dns.resolvers)
-            return self.made[found]
+            if name not in self.made:
+                try:
+                    settings = self.model.dns.provider(name)
+                except KeyError:
+                    hint = "Put it back, or change the zones by hand"
+                    raise DnsError(f"postseal_dns.providers has no {name} any more", hint) from None
+                self.made[name] = factory.build(settings, self.model.dns.resolvers)
+            return self.made[name]
 
 
 def _teller() -> Any:

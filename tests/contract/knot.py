@@ -46,6 +46,21 @@ def free_port() -> int:
     raise RuntimeError("no port is free for both UDP and TCP")
 
 
+def answers(port: int, zone: str, rrtype: str = "SOA") -> bool:
+    """Wait until the server at ``port`` answers for ``zone`` with authority; tell whether it did."""
+    query = dns.message.make_query(zone, rrtype)
+    deadline = time.monotonic() + 20
+    while time.monotonic() < deadline:
+        try:
+            answer = dns.query.udp(query, HOST, port=port, timeout=1)
+        except (dns.exception.DNSException, OSError):
+            answer = None
+        if answer is not None and answer.flags & dns.flags.AA and answer.answer:
+            return True
+        time.sleep(0.05)
+    return False
+
+
 class Knot:
     """One knotd with its files below ``folder``."""
 
@@ -83,16 +98,8 @@ class Knot:
 
     def wait_for(self, zone: str, *, rrtype: str = "SOA") -> None:
         """Wait until the server answers for ``zone`` with authority."""
-        query = dns.message.make_query(zone, rrtype)
-        deadline = time.monotonic() + 20
-        while time.monotonic() < deadline:
-            try:
-                answer = dns.query.udp(query, HOST, port=self.port, timeout=1)
-            except (dns.exception.DNSException, OSError):
-                answer = None
-            if answer is not None and answer.flags & dns.flags.AA and answer.answer:
-                return
-            time.sleep(0.05)
+        if answers(self.port, zone, rrtype):
+            return
         log = self.folder / "knot.log"
         pytest.fail(f"Knot does not serve {zone}: {log.read_text() if log.exists() else 'it did not start'}")
 

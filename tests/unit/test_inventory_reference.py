@@ -8,8 +8,9 @@ import re
 from pathlib import Path
 from typing import Any
 
+import pytest
 import yaml
-from ansible_collections.postseal.mail.plugins.module_utils.model import senders, services
+from ansible_collections.postseal.mail.plugins.module_utils.model import dns, senders, services
 from ansible_collections.postseal.mail.plugins.module_utils.model.load import (
     HOST_VARIABLES,
     VARIABLES,
@@ -39,6 +40,14 @@ def test_the_reference_is_a_valid_inventory() -> None:
 
 def test_every_key_is_in_the_reference() -> None:
     text = REFERENCE.read_text("utf-8")
-    keys = {*VARIABLES, *HOST_VARIABLES, *services._DNS_KEYS, *senders._DOMAIN_KEYS, *senders._CREDENTIAL_KEYS}
-    missing = [key for key in sorted({*keys, *senders._PROBE_KEYS}) if f"{key}:" not in text]
+    keys = {*VARIABLES, *HOST_VARIABLES, *dns.KEYS, *services.TLS_KEYS, *services.CAA_KEYS}
+    keys |= {*senders._DOMAIN_KEYS, *senders._CREDENTIAL_KEYS, *senders._PROBE_KEYS}
+    keys |= {*senders._SPF_KEYS, *senders._DKIM_KEYS, *senders._DMARC_KEYS, *senders._STS_KEYS}
+    missing = [key for key in sorted(keys) if f"{key}:" not in text]
     assert missing == []
+
+
+@pytest.mark.parametrize("kind", dns.PROVIDER_TYPES)
+def test_every_key_of_every_provider_is_in_the_reference(kind: str) -> None:
+    row = next(line for line in REFERENCE.read_text("utf-8").splitlines() if line.startswith(f"| `{kind}` |"))
+    assert tuple(re.findall(r"`(\w+)`", row.split("|")[2])) == dns.READERS[kind][0]

@@ -40,12 +40,24 @@ class Slot:
     :param holds: tells whether a value belongs to the slot
     :param single: the slot has room for one value, as RFC 7208 has for SPF
     :param merge: how to live with foreign values; without it they are a conflict
+    :param leave: ``leave(found, share)``: what remains of a merged value without our share, ``None`` if nothing does;
+        raises :class:`ValueError` for a value it cannot read
     """
 
     label: str
     holds: Callable[[Value], bool]
     single: bool = True
     merge: Merge | None = None
+    leave: Callable[[Value, Value], Value | None] | None = None
+
+
+SlotOf = Callable[[Key, Value], Slot | None]
+"""Returns the slot that a value is in, ``None`` for one that no claim is ever made on."""
+
+
+def no_slots(_: Key, __: Value) -> Slot | None:
+    """Know nothing about values; for zones without merged ones."""
+    return None
 
 
 @dataclass(frozen=True)
@@ -57,6 +69,7 @@ class Claim:
     :param subject: who asks, for messages: ``domain shop.test``
     :param required: without a managed zone it is an error; else it is noted and left out
     :param requires_dnssec: only published in a signed zone (TLSA, RFC 6698 4.1)
+    :param adopt: foreign values in the slot give way, and one that is equal becomes ours; never another environment's
     """
 
     name: str
@@ -68,6 +81,7 @@ class Claim:
     subject: str
     required: bool = True
     requires_dnssec: bool = False
+    adopt: bool = False
 
     def __post_init__(self) -> None:
         if not self.slot.holds(self.value):
@@ -112,6 +126,7 @@ class Wish:
     values: tuple[Value, ...]
     ttl: int
     subject: str
+    adopt: bool = False
 
 
 def gather(claims: Iterable[Claim]) -> dict[Key, tuple[Wish, ...]]:
@@ -134,4 +149,5 @@ def _wish(key: Key, claims: list[Claim]) -> Wish:
             f"their own: {', '.join(map(shown, values))}",
             "Say it once in the inventory",
         )
-    return Wish(claims[0].slot, values, min(claim.ttl for claim in claims), subjects[0])
+    adopt = any(claim.adopt for claim in claims)
+    return Wish(claims[0].slot, values, min(claim.ttl for claim in claims), subjects[0], adopt)

@@ -67,6 +67,18 @@ class TransportError(ProviderError):
         super().__init__(provider, zone, message, hint)
 
 
+class RateLimited(ProviderError):
+    """The provider did nothing because it was asked too often. ``retry_after`` is how long to wait, in seconds."""
+
+    def __init__(self, provider: str, zone: str, message: str, hint: str = "", *, retry_after: float = 0.0) -> None:
+        self.retry_after = retry_after
+        super().__init__(provider, zone, message, hint)
+
+
+class PartialApply(ProviderError):
+    """The provider wrote some of a batch and refused the rest; reading again tells which."""
+
+
 class Unverified(ProviderError):
     """The provider accepted the write, and reading back shows something else."""
 
@@ -84,4 +96,19 @@ class OwnershipConflict(PlanError):
 
 
 class LimitExceeded(PlanError):
-    """The plan changes more than the inventory allows, or something that is never changed unasked."""
+    """The plan changes more than the inventory allows, or something that is never changed unasked.
+
+    ``final``: not even the plan's fingerprint gets past it.
+    """
+
+    def __init__(self, message: str, hint: str = "", *, final: bool = False) -> None:
+        self.final = final
+        super().__init__(message, hint)
+
+
+class LintError(PlanError):
+    """What would be published is wrong by a rule of its standard."""
+
+
+class StoreError(DnsError):
+    """What the controller keeps about DNS cannot be written or read."""

@@ -1,49 +1,78 @@
 # Copyright: the Postseal maintainers
 # GNU General Public License v3.0 or later (see LICENSE)
-"""From claims to plans for every zone: find the zones, read them, plan, check the limits. Nothing is written."""
+"""From claims to plans for every zone: find the zones, read them, plan, check rules and limits. Nothing is written."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
-from typing import TypeVar
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
-from .claims import Claim, Pending, summary
-from .errors import DnsError, LimitExceeded, PlanError, Several, ZoneNotFound
+from .claims import Claim, Pending, SlotOf, no_slots, summary
+from .errors import DnsError, LimitExceeded, LintError, PlanError
+from .findings import ERROR, Finding, Lint, no_rules
+from .jobs import Assignment, Job, Route, all_of, assign, fetch, follow_cuts, in_parallel, unclaimed
+from .leftovers import NOTHING_ELSE, Leftovers
 from .limits import Limits, refusals
-from .ownership import registry_key
-from .plan import Rules, ZonePlan, fingerprint, plan_zone
+from .plan import Rules, ZonePlan, fingerprint
 from .providers.base import Batch, Provider
+from .restore import SavedSet, plan_restore
+from .settle import plan_zone
 from .snapshot import Snapshot
-
-Route = Callable[[str], Provider | None]
-"""Returns the provider responsible for a name, ``None`` if the inventory names none."""
-
-WORKERS = 8
-T = TypeVar("T")
-R = TypeVar("R")
 
 
 @dataclass(frozen=True)
-class Job:
-    """What is wanted of one zone."""
+class Options:
+    """What holds for all zones of a run besides what is wanted of them.
 
-    provider: Provider
-    zone: str
-    claims: tuple[Claim, ...]
-    pending: tuple[Pending, ...]
+    :param prune: remove values of ours that nobody claims any more
+    :param zones: zones to look for such values in, besides those that claims lead to
+    :param slot_of: which slot a value is in
+    :param lint: the rules that records are checked by before they are published
+    :param last_owned: how many values of ours each zone held when it was last seen
+    """
+
+    prune: bool = False
+    zones: tuple[str, ...] = ()
+    slot_of: SlotOf = no_slots
+    lint: Lint = no_rules
+    last_owned: Mapping[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Terms:
+    """All that a zone is planned by, so that it can be planned again from a newer look."""
+
+    owner: str
+    limits: Limits
+    options: Options = Options()
+    claimed: Leftovers = NOTHING_ELSE
 
 
 @dataclass(frozen=True)
 class Prepared:
-    """One zone as it is, and what is to be done to it."""
+    """One zone as it is, and what is to be done to it.
+
+    :param findings: what rules say about the zone as it will be
+    :param refusals: reasons not to do it, findings that are errors included
+    """
 
     job: Job
     snapshot: Snapshot
     plan: ZonePlan
     batches: tuple[Batch, ...]
     refusals: tuple[DnsError, ...]
+    findings: tuple[Finding, ...] = ()
+    terms: Terms = field(default_factory=lambda: Terms("", Limits()), repr=False)
+
+    @property
+    def calls(self) -> int:
+        """How many requests writing takes."""
+        return sum(batch.calls for batch in self.batches)
+
+    @property
+    def atomic(self) -> bool:
+        """Whether all of the plan happens or nothing of it."""
+        return self.job.provider.caps.atomic != "none" and len(self.batches) <= 1
 
 
 @dataclass(frozen=True)
@@ -55,154 +84,118 @@ class Preparation:
     notes: tuple[str, ...]
     pending: tuple[Pending, ...] = ()
 
+    @property
+    def findings(self) -> tuple[Finding, ...]:
+        """What rules say about the zones as they will be."""
+        return tuple(finding for item in self.zones for finding in item.findings)
+
     def complete(self) -> None:
         """Raise :class:`PlanError` for what must not wait: check mode may show such a plan, nothing may apply it."""
         open_ends = [item for item in self.pending if item.remedy]
         if open_ends:
             raise PlanError("; ".join(summary(open_ends)), open_ends[0].remedy)
 
-    def check(self, approved: str | None = None) -> None:
+    def check(self, approved: str | None = None, differences: Callable[[], Sequence[str]] = tuple) -> None:
         """Raise what forbids to apply the plans, unless ``approved`` is their fingerprint.
 
-        Raises :class:`PlanError` when ``approved`` is another plan's.
+        :param differences: tells how the approved plan differs from this one, where that is known
+
+        Raises :class:`PlanError` when ``approved`` is another plan's, and what no approval gets past.
         """
         if approved is not None and approved != self.fingerprint:
+            lines = "".join(f"\n  {line}" for line in differences())
             raise PlanError(
-                f"the plan is {self.fingerprint} now, not {approved}",
+                f"the plan is {self.fingerprint} now, not {approved}{lines}",
                 "Look at it again with --check --diff: the inventory, the keys or a zone has changed since",
             )
-        if approved is None:
-            fix = f"If that is what you want, say: -e plan={self.fingerprint}"
-            reasons = [str(error) for item in self.zones for error in item.refusals]
-            if reasons:
-                raise LimitExceeded("; ".join(reasons), fix)
-
-
-def in_parallel(work: Callable[[T], R], items: Sequence[T]) -> list[R | DnsError]:
-    """Return ``work`` of each item, or the :class:`DnsError` it raised, in the order of ``items``."""
-
-    def guarded(item: T) -> R | DnsError:
-        try:
-            return work(item)
-        except DnsError as error:
-            return error
-
-    if len(items) <= 1:
-        return [guarded(item) for item in items]
-    with ThreadPoolExecutor(min(WORKERS, len(items))) as pool:
-        return list(pool.map(guarded, items))
-
-
-def all_of(results: Iterable[R | DnsError]) -> list[R]:
-    """Return the results; raises every error among them, each once."""
-    listed = list(results)
-    errors = {str(result): result for result in listed if isinstance(result, DnsError)}
-    if errors:
-        raise next(iter(errors.values())) if len(errors) == 1 else Several(list(errors.values()))
-    return [result for result in listed if not isinstance(result, DnsError)]
+        reasons = [error for item in self.zones for error in item.refusals]
+        final = [error for error in reasons if isinstance(error, LimitExceeded) and error.final]
+        if final:
+            raise LimitExceeded("; ".join(map(str, final)), final=True)
+        if approved is None and reasons:
+            kind = LimitExceeded if any(isinstance(error, LimitExceeded) for error in reasons) else LintError
+            raise kind("; ".join(map(str, reasons)), f"If that is what you want, say: -e plan={self.fingerprint}")
 
 
 def prepare(
-    claims: Sequence[Claim], pending: Sequence[Pending], route: Route, owner: str, limits: Limits
+    claims: Sequence[Claim],
+    pending: Sequence[Pending],
+    route: Route,
+    owner: str,
+    limits: Limits,
+    *,
+    options: Options = Options(),  # immutable
 ) -> Preparation:
     """Plan all claims on behalf of ``owner``.
 
     Raises every :class:`DnsError` there is: a claim outside all managed zones, a provider that cannot list, a
     conflict. Plans beyond ``limits`` are returned with their refusals, so that check mode can show them.
     """
-    jobs, notes = _assign(claims, pending, route)
+    placed = assign(claims, pending, route)
+    extra = unclaimed(options.zones, placed.jobs, route)
+    claimed = Leftovers(options.prune, frozenset(claim.key for claim in claims), tuple(pending), options.slot_of)
+    terms = Terms(owner, limits, options, claimed)
+    looked = [*all_of(in_parallel(_looking(owner), placed.jobs)), *_seen(extra, owner, notes := list(extra.notes))]
+    items = all_of(in_parallel(lambda found: plan_job(*found, terms), follow_cuts(looked, owner)))
+    return _preparation(items, (*placed.notes, *notes), pending)
 
-    def look(job: Job) -> tuple[Job, Snapshot]:
-        return job, fetch(job)
 
-    looked = all_of(in_parallel(look, jobs))
-    prepared = all_of(in_parallel(lambda found: plan_job(*found, owner, limits), _follow_cuts(looked)))
-    zones = tuple(sorted(prepared, key=lambda item: item.snapshot.zone))
+def prepare_restore(
+    saved: Mapping[tuple[str, str], Sequence[SavedSet]],
+    provider_of: Callable[[str], Provider],
+    owner: str,
+    limits: Limits,
+    *,
+    options: Options = Options(),  # immutable
+) -> Preparation:
+    """Plan the way back to ``saved`` sets, given by (provider, zone). Raises like :func:`prepare`."""
+    jobs = [Job(provider_of(name), zone, saved=tuple(sets)) for (name, zone), sets in sorted(saved.items())]
+    terms = Terms(owner, limits, options)
+    looked = all_of(in_parallel(_looking(owner), jobs))
+    return _preparation(all_of(in_parallel(lambda found: plan_job(*found, terms), looked)), (), ())
+
+
+def _looking(owner: str) -> Callable[[Job], tuple[Job, Snapshot]]:
+    return lambda job: (job, fetch(job, owner))
+
+
+def _seen(extra: Assignment, owner: str, notes: list[str]) -> list[tuple[Job, Snapshot]]:
+    """Look at zones that nothing is wanted of; one that cannot be read is noted."""
+    found = []
+    for job, result in zip(extra.jobs, in_parallel(_looking(owner), extra.jobs), strict=True):
+        if isinstance(result, DnsError):
+            notes.append(f"zone {job.zone} is not looked at for values that nobody claims any more: {result.message}")
+        else:
+            found.append(result)
+    return found
+
+
+def _preparation(items: Iterable[Prepared], notes: Sequence[str], pending: Sequence[Pending]) -> Preparation:
+    zones = tuple(sorted(items, key=lambda item: item.snapshot.zone))
     kept = [note for item in zones for note in item.plan.notes]
-    told = (*notes, *kept, *summary(pending))
+    told = tuple(dict.fromkeys((*notes, *kept, *summary(pending))))
     return Preparation(zones, fingerprint(item.plan for item in zones), told, tuple(pending))
 
 
-def fetch(job: Job) -> Snapshot:
-    """Return the zone of ``job`` as it is now."""
-    return job.provider.fetch(job.zone, {*(claim.key for claim in job.claims), registry_key(job.zone)})
-
-
-def plan_job(job: Job, snapshot: Snapshot, owner: str, limits: Limits) -> Prepared:
+def plan_job(job: Job, snapshot: Snapshot, terms: Terms) -> Prepared:
     """Return the plan for ``job`` on ``snapshot`` with the calls it takes and the reasons not to apply it."""
+    item = draw(job, snapshot, terms)
+    lint = terms.options.lint(job.zone, item.plan.after(snapshot), frozenset(item.plan.expected))
+    findings = tuple(sorted(lint, key=lambda found: (found.name, found.type, found.rule)))
+    # What was wrong before and stays as it is must not keep the rest from being put right.
+    changed = {change.key for change in item.plan.changes}
+    wrong = [LintError(str(it)) for it in findings if it.severity == ERROR and (it.name, it.type) in changed]
+    return replace(item, findings=findings, refusals=(*item.refusals, *wrong))
+
+
+def draw(job: Job, snapshot: Snapshot, terms: Terms) -> Prepared:
+    """Return :func:`plan_job` without asking the rules, which may have to resolve names for an answer."""
     caps = job.provider.caps
-    plan = plan_zone(
-        job.claims, snapshot, owner, rules=Rules(caps.min_ttl, caps.max_ttl, caps.registry), pending=job.pending
-    )
+    rules = Rules(caps.min_ttl, caps.max_ttl, caps.registry, caps.atomic != "none")
+    if job.saved is not None:
+        plan = plan_restore(job.saved, snapshot, terms.owner, rules, terms.options.slot_of)
+    else:
+        plan = plan_zone(job.claims, snapshot, terms.owner, rules=rules, pending=job.pending, leftovers=terms.claimed)
     batches = () if plan.empty else tuple(job.provider.render(plan, snapshot))
-    return Prepared(job, snapshot, plan, batches, tuple(refusals(plan, snapshot, limits)))
-
-
-def _assign(claims: Sequence[Claim], pending: Sequence[Pending], route: Route) -> tuple[list[Job], tuple[str, ...]]:
-    """Return one job per zone, and notes on claims that are left out because nobody manages their zone."""
-    subjects = {claim.anchor: claim.subject for claim in claims if claim.required}
-    anchors = sorted({claim.anchor for claim in claims})
-
-    def place(anchor: str) -> tuple[Provider, str] | str:
-        """Return who holds the name and in which zone, or the reason why its records are left out."""
-        provider = route(anchor)
-        if provider is not None:
-            try:
-                return provider, provider.zone_of(anchor)
-            except ZoneNotFound as error:
-                if anchor in subjects:
-                    raise
-                return error.message
-        message = f"no DNS provider is named for {anchor}"
-        if anchor in subjects:
-            raise PlanError(f"{subjects[anchor]}: {message}", "Add its zone to postseal_dns.zones")
-        return message
-
-    places: list[tuple[Provider, str] | str] = all_of(in_parallel(place, anchors))
-    notes: list[str] = []
-    zones: dict[str, tuple[str, str]] = {}
-    providers: dict[tuple[str, str], Provider] = {}
-    for anchor, found in zip(anchors, places, strict=True):
-        if isinstance(found, str):
-            notes.append(f"the records of {anchor} are left to whoever runs its zone: {found}")
-        else:
-            provider, zone = found
-            zones[anchor] = (provider.name, zone)
-            providers[provider.name, zone] = provider
-    jobs = [
-        Job(
-            provider,
-            key[1],
-            tuple(claim for claim in claims if zones.get(claim.anchor) == key),
-            tuple(item for item in pending if zones.get(item.anchor) == key),
-        )
-        for key, provider in providers.items()
-    ]
-    return jobs, tuple(notes)
-
-
-def _follow_cuts(looked: Sequence[tuple[Job, Snapshot]]) -> list[tuple[Job, Snapshot]]:
-    """Move claims on names that are delegated out of their anchor's zone to the zone that has them.
-
-    A provider that does not serve that zone keeps the claims where they are: the plan then names the delegation.
-    """
-    found = {(job.provider.name, job.zone): (job, snapshot) for job, snapshot in looked}
-    for job, snapshot in looked:
-        moved: dict[str, list[Claim]] = {}
-        for claim in job.claims:
-            if snapshot.cut(claim.name):
-                try:
-                    zone = job.provider.zone_of(claim.name)
-                except ZoneNotFound:
-                    continue
-                moved.setdefault(zone, []).append(claim)
-        for zone, claims in moved.items():
-            if zone == job.zone:
-                continue
-            there = found.get((job.provider.name, zone))
-            both = Job(job.provider, zone, (*(there[0].claims if there else ()), *claims), job.pending)
-            found[job.provider.name, zone] = (both, fetch(both))
-            stay, here = found[job.provider.name, job.zone]
-            left = tuple(claim for claim in stay.claims if claim not in claims)
-            found[job.provider.name, job.zone] = (Job(stay.provider, stay.zone, left, stay.pending), here)
-    return list(found.values())
+    refused = refusals(plan, snapshot, terms.limits, terms.options.last_owned.get(job.zone, 0))
+    return Prepared(job, snapshot, plan, batches, tuple(refused), (), terms)

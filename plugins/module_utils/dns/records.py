@@ -71,15 +71,19 @@ def chunks(value: bytes) -> Iterator[bytes]:
         yield value[start : start + CHUNK]
 
 
+def _written(byte: int) -> str:
+    if byte in b'"\\':
+        return "\\" + chr(byte)
+    return chr(byte) if byte in _PRINTABLE else f"\\{byte:03d}"
+
+
+_WRITTEN = tuple(map(_written, range(256)))
+
+
 def quoted(value: bytes) -> str:
     """Return TXT data as zone-file text: quoted strings with the escapes of RFC 1035 5.1."""
 
-    def octet(byte: int) -> str:
-        if byte in b'"\\':
-            return "\\" + chr(byte)
-        return chr(byte) if byte in _PRINTABLE else f"\\{byte:03d}"
-
-    return " ".join('"' + "".join(map(octet, chunk)) + '"' for chunk in chunks(value))
+    return " ".join('"' + "".join(map(_WRITTEN.__getitem__, chunk)) + '"' for chunk in chunks(value))
 
 
 def unquoted(text: str) -> bytes:

@@ -34,6 +34,7 @@ class Snapshot:
     :param signed: the apex has a DNSKEY
     :param marks: ownership, where the provider keeps it beside the records; else it is in the registry record
     :param native: the provider's own form of each set (wire data, record ids), opaque to everyone else
+    :param whole: it is the whole zone, whatever was asked for
     """
 
     zone: str
@@ -42,11 +43,23 @@ class Snapshot:
     signed: bool
     marks: tuple[Mark, ...] = ()
     native: Mapping[Key, object] = field(default_factory=dict, repr=False)
+    whole: bool = True
 
     def values(self, key: Key) -> tuple[Value, ...]:
         """Return the values of a set; none if it does not exist."""
         found = self.rrsets.get(key)
         return found.values if found else ()
+
+    @cached_property
+    def _types(self) -> dict[str, frozenset[str]]:
+        found: dict[str, set[str]] = {}
+        for owner, rrtype in self.rrsets:
+            found.setdefault(owner, set()).add(rrtype)
+        return {owner: frozenset(types) for owner, types in found.items()}
+
+    def types_at(self, name: str) -> frozenset[str]:
+        """Return which types of records stand at ``name``."""
+        return self._types.get(name, frozenset())
 
     @cached_property
     def cuts(self) -> tuple[str, ...]:
@@ -60,7 +73,7 @@ class Snapshot:
 
 @dataclass(frozen=True)
 class Change:
-    """One record set before and after; ``None`` is a set that does not exist.
+    """One record set before and after; ``None`` is a set that does not exist, equal ones change marks only.
 
     :param guarded: the write must fail if the set is no longer as it was before
     :param removed: how many of our values go and are not replaced

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import lru_cache
 
 import dns.name
 import dns.rdata
@@ -22,6 +23,7 @@ _NAMES_ONLY = frozenset({"CNAME", "MX", "NS", "PTR", "SOA", "SRV"})
 GENERATED = frozenset({"RRSIG", "NSEC", "NSEC3", "NSEC3PARAM"})
 
 
+@lru_cache(maxsize=8192)
 def absolute(name: str) -> dns.name.Name:
     """Return a canonical name as dnspython's."""
     return dns.name.from_text(name + ".")
@@ -42,6 +44,7 @@ def value_of(rdata: dns.rdata.Rdata) -> Value:
     return text.lower() if dns.rdatatype.to_text(rdata.rdtype) in _NAMES_ONLY else text
 
 
+@lru_cache(maxsize=8192)
 def rdata_of(rrtype: str, value: Value) -> dns.rdata.Rdata:
     """Return record data for a canonical value; raises :class:`dns.exception.DNSException` for text that is none."""
     kind = dns.rdatatype.from_text(rrtype)

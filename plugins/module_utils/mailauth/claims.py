@@ -10,15 +10,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from ..dns.claims import Claim, Pending, Slot
+from ..dns.claims import Claim, Pending
 from ..dns.errors import PlanError
-from ..dns.records import Value
 from ..model.keys import DkimPublicKey, HostKeys
-from ..model.types import Domain, MailHost, Model
-from . import dkim, dmarc, records, slots, spf
-
-# RFC 6186 3.4 lets clients choose between services by priority; RFC 8314 3.3 wants implicit TLS chosen.
-_PRIORITY = {"submissions": 0, "submission": 10}
+from ..model.types import MailHost, Model
+from . import caa, dkim, records, slots, spf
+from .domains import Maker, domain_records, maker_for
 
 
 @dataclass(frozen=True)
@@ -44,30 +41,23 @@ def desired(model: Model, keys: Iterable[HostKeys]) -> Desired:
         *_host_records(model),
         *_shared_records(model),
         *_tlsa(model, known),
-        *(item for domain in model.domains for item in _domain_records(model, domain)),
+        *_caa(model),
+        *(item for domain in model.domains for item in domain_records(model, domain)),
         *_dkim(model, known.values()),
     ]
     claims = tuple(dict.fromkeys(item for item in items if isinstance(item, Claim)))
     return Desired(claims, tuple(item for item in items if isinstance(item, Pending)))
 
 
-@dataclass(frozen=True)
-class _For:
-    """On whose behalf claims are made: their TTL, the name that decides the zone, and how messages call it."""
-
-    ttl: int
-    anchor: str
-    subject: str
-    required: bool = True
-
-    def claim(self, name: str, rrtype: str, slot: Slot, value: Value, *, requires_dnssec: bool = False) -> Claim:
-        return Claim(name, rrtype, slot, value, self.ttl, self.anchor, self.subject, self.required, requires_dnssec)
+def _maker(model: Model, name: str, subject: str) -> Maker:
+    """Return what makes the claims on a name of the service; where its zone is not ours to write they are left out."""
+    return Maker(model.dns.ttl, name, subject, required=False, adopt=model.dns.adopt)
 
 
 def _host_records(model: Model) -> Iterator[Claim]:
     domains = {domain.name for domain in model.domains}
     for host in model.hosts:
-        maker = _For(model.dns.ttl, host.name, f"host {host.name}", required=False)
+        maker = _maker(model, host.name, f"host {host.name}")
         yield from _addresses(maker, [host])
         # Where the host's name is also a mail domain, that domain's record speaks for HELO too: it lists all hosts.
         if host.name not in domains:
@@ -77,10 +67,10 @@ def _host_records(model: Model) -> Iterator[Claim]:
 def _shared_records(model: Model) -> Iterator[Claim]:
     shared = model.submission.hostname
     if shared and shared not in {host.name for host in model.hosts}:
-        yield from _addresses(_For(model.dns.ttl, shared, "postseal_submission.hostname", required=False), model.hosts)
+        yield from _addresses(_maker(model, shared, "postseal_submission.hostname"), model.hosts)
 
 
-def _addresses(maker: _For, hosts: Sequence[MailHost]) -> Iterator[Claim]:
+def _addresses(maker: Maker, hosts: Sequence[MailHost]) -> Iterator[Claim]:
     for host in hosts:
         for rrtype, addresses in (("A", host.ipv4), ("AAAA", host.ipv6)):
             for address in addresses:
@@ -93,7 +83,7 @@ def _tlsa(model: Model, keys: Mapping[str, HostKeys]) -> Iterator[Claim | Pendin
         digests = {key.name: key.spki_sha256 for key in held.tls} if held else {}
         for service in model.service_names(host):
             digest = digests.get(service, digests.get(host.name))
-            maker = _For(model.dns.ttl, service, f"host {host.name}", required=False)
+            maker = _maker(model, service, f"host {host.name}")
             for port in model.submission.ports.all:
                 name = records.tlsa_name(port, service)
                 if digest is None:
@@ -103,23 +93,16 @@ def _tlsa(model: Model, keys: Mapping[str, HostKeys]) -> Iterator[Claim | Pendin
                     yield maker.claim(name, "TLSA", slots.TLSA, records.tlsa(digest), requires_dnssec=True)
 
 
-def _domain_records(model: Model, domain: Domain) -> Iterator[Claim]:
-    claim = _For(model.dns.ttl, domain.name, f"domain {domain.name}").claim
-    addresses = [address for host in model.hosts for address in host.addresses]
-    record = spf.for_addresses(addresses, domain.spf.include, domain.spf.all)
-    yield claim(domain.name, "TXT", slots.SPF_MERGED if domain.spf.merge else slots.SPF, record.encode())
-    said = domain.dmarc
-    alignment = "s" if said.alignment == "strict" else "r"
-    policy = dmarc.Dmarc(said.policy, said.subdomain_policy, said.rua, alignment, alignment)
-    yield claim(dmarc.record_name(domain.name), "TXT", slots.DMARC, dmarc.build(policy))
-    for mx in domain.mx:
-        yield claim(domain.name, "MX", slots.MX, records.mx(mx.preference, mx.host))
-    ports = {"submissions": model.submission.ports.implicit_tls, "submission": model.submission.ports.starttls}
-    targets = [model.submission.hostname] if model.submission.hostname else [host.name for host in model.hosts]
-    for service, port in ports.items():
-        for target in targets:
-            value = records.srv(_PRIORITY[service], port, target)
-            yield claim(records.srv_name(service, domain.name), "SRV", slots.SRV, value)
+def _caa(model: Model) -> Iterator[Claim]:
+    said = model.tls.caa
+    if said is None:
+        return
+    values = [caa.issue(said.issuer, account, said.methods) for account in said.accounts or (None,)]
+    values += [caa.iodef(said.iodef)] if said.iodef else []
+    for name in dict.fromkeys(name for host in model.hosts for name in model.service_names(host)):
+        maker = _maker(model, name, "postseal_tls.caa")
+        for value in values:
+            yield maker.claim(name, "CAA", slots.caa_of(value), value)
 
 
 def _dkim(model: Model, keys: Iterable[HostKeys]) -> Iterator[Claim | Pending]:
@@ -133,14 +116,12 @@ def _dkim(model: Model, keys: Iterable[HostKeys]) -> Iterator[Claim | Pending]:
                     f"{key.selector}: half of the mail would fail verification",
                     "Keep the key whose public half is in DNS, remove the other on its host, and run keys.yml again",
                 )
-    for domain in model.domains:
+    for domain in model.sending_domains:
         found = sorted((selector, key) for (name, selector), (_, key) in holders.items() if name == domain.name)
         for selector, key in found:
             name = dkim.record_name(domain.name, selector)
             value = dkim.build(key.algorithm, key.public)
-            yield _For(model.dns.ttl, domain.name, f"domain {domain.name}").claim(
-                name, "TXT", slots.dkim(selector), value
-            )
+            yield maker_for(model, domain).claim(name, "TXT", slots.dkim(selector), value)
         if not found:
             name = f"_domainkey.{domain.name}"
             reason = f"no mail host holds a DKIM key of {domain.name} yet"

@@ -51,6 +51,10 @@ def build(algorithm: str, public: str) -> bytes:
     return tags.build([*head, ("p", record.public)])
 
 
+REVOKED = b"v=DKIM1; p="
+"""A key record without a key: whatever is signed with its selector fails (RFC 6376 3.6.1)."""
+
+
 def parse(data: bytes) -> Dkim:
     """Return what the record in TXT data says; raises :class:`ValueError` for one that verifiers would ignore."""
     found = tags.parse(data)

@@ -15,6 +15,16 @@ def mx(preference: int, host: str) -> str:
     return f"{preference} {host}."
 
 
+def null_mx() -> str:
+    """Return the MX data that says: no mail here (RFC 7505 3)."""
+    return "0 ."
+
+
+def cname(target: str) -> str:
+    """Return CNAME data (RFC 1034 3.6.2)."""
+    return f"{target}."
+
+
 def tlsa_name(port: int, host: str) -> str:
     """Return where the TLSA records of a TCP service are (RFC 6698 3)."""
     return f"_{port}._tcp.{host}"

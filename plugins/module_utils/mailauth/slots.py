@@ -7,8 +7,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from ..dns.claims import Merged, Slot
-from ..dns.records import Value
-from . import dmarc, spf
+from ..dns.records import Key, Value
+from . import caa, dmarc, mtasts, spf, tlsrpt
 
 
 def _all(_: Value) -> bool:
@@ -27,6 +27,14 @@ def _tlsa(value: Value) -> bool:
     return isinstance(value, str) and value.startswith("3 1 1 ")
 
 
+def _tlsrpt(value: Value) -> bool:
+    return isinstance(value, bytes) and tlsrpt.is_tlsrpt(value)
+
+
+def _sts(value: Value) -> bool:
+    return isinstance(value, bytes) and mtasts.is_sts(value)
+
+
 def merge_spf(asked: Value, found: Sequence[Value], share: Value | None) -> Merged:
     """Unite our SPF record with those found (:func:`.spf.unite`); a record that already says it all stays as it is."""
     records = [spf.parse(_data(value)) for value in found]
@@ -35,6 +43,18 @@ def merge_spf(asked: Value, found: Sequence[Value], share: Value | None) -> Merg
     if len(records) == 1 and _same(records[0], united):
         value = found[0]
     return Merged(value, mine.encode())
+
+
+def leave_spf(found: Value, share: Value) -> Value | None:
+    """Return what remains of a united SPF record for the others when we go, ``None`` if it was ours alone.
+
+    ``all`` stays as it is: what the others had may have been laxer, and nobody wrote it down.
+    """
+    record, mine = spf.parse(_data(found)), spf.parse(_data(share))
+    rest = tuple(mechanism for mechanism in record.mechanisms if mechanism not in mine.mechanisms)
+    if not rest and not record.redirect and not record.modifiers and record.all in (None, mine.all):
+        return None
+    return spf.Spf(rest, record.all, record.redirect, record.modifiers).encode()
 
 
 def _same(left: spf.Spf, right: spf.Spf) -> bool:
@@ -54,9 +74,66 @@ SRV = Slot("srv", _all, single=False)
 TLSA = Slot("tlsa:3 1 1", _tlsa, single=False)
 DMARC = Slot("dmarc", _dmarc)
 SPF = Slot("spf", _spf)
-SPF_MERGED = Slot("spf", _spf, merge=merge_spf)
+SPF_MERGED = Slot("spf", _spf, merge=merge_spf, leave=leave_spf)
+DMARC_AUTHORISATION = Slot("report-consent", _dmarc)
+TLSRPT = Slot("tlsrpt", _tlsrpt)
+STS = Slot("sts", _sts)
+STS_HOST = Slot("sts-host", _all)
 
 
 def dkim(selector: str) -> Slot:
     """Return the slot of a selector. All TXT data there is in it: verifiers must not guess (RFC 6376 3.6.2.2)."""
     return Slot(f"dkim:{selector}", _all)
+
+
+def caa_of(value: str) -> Slot:
+    """Return the slot of CAA data: for an authority all that lets it certify, else all of the same tag.
+
+    What lets other authorities certify is not ours to say. What lets ours do so without our conditions would undo
+    them (RFC 8657 3), so it is in the slot.
+    """
+    said = caa.parse(value)
+    label = f"caa:{said.tag}:{said.issuer}" if said.tag in ("issue", "issuewild") else f"caa:{said.tag}"
+
+    def holds(other: Value) -> bool:
+        try:
+            found = caa.parse(str(other))
+        except ValueError:
+            return False
+        return (found.tag, found.issuer) == (said.tag, said.issuer)
+
+    return Slot(label, holds, single=False)
+
+
+def slot_of(key: Key, value: Value) -> Slot | None:
+    """Return the slot that a value of a record set is in, ``None`` for one that no claim is ever made on."""
+    name, rrtype = key
+    if rrtype == "TXT":
+        return _slot_of_text(name, value)
+    if rrtype == "CNAME":
+        selector, found, _ = name.partition("._domainkey.")
+        return dkim(selector) if found else STS_HOST if name.startswith("mta-sts.") else None
+    if rrtype == "CAA":
+        try:
+            return caa_of(str(value))
+        except ValueError:
+            return None
+    slot = {"A": ADDRESS, "AAAA": ADDRESS, "MX": MX, "SRV": SRV, "TLSA": TLSA}.get(rrtype)
+    return slot if slot and slot.holds(value) else None
+
+
+def _slot_of_text(name: str, value: Value) -> Slot | None:
+    selector, is_key, _ = name.partition("._domainkey.")
+    if is_key:
+        return dkim(selector)
+    if "._report._dmarc." in name:
+        slot = DMARC_AUTHORISATION
+    elif name.startswith("_dmarc."):
+        slot = DMARC
+    elif name.startswith("_smtp._tls."):
+        slot = TLSRPT
+    elif name.startswith("_mta-sts."):
+        slot = STS
+    else:
+        slot = SPF_MERGED
+    return slot if slot.holds(value) else None

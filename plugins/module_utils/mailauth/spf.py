@@ -4,16 +4,14 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from ipaddress import ip_address
 
+from . import spf_terms
+
 VERSION = b"v=spf1"
-# RFC 7208 4.6.1 and 12. Values keep their macros: they are other people's text and only carried along.
-_DIRECTIVE = re.compile(r"([+?~-]?)(all|include|a|mx|ptr|ip4|ip6|exists)((?:[:/].*)?)", re.IGNORECASE)
-_MODIFIER = re.compile(r"([a-z][a-z0-9._-]*)=(.*)", re.IGNORECASE)
-_NEEDS_VALUE = ("include", "ip4", "ip6", "exists")
 _QUALIFIERS = {"fail": "-", "softfail": "~", "neutral": "?", "pass": "+"}
 _STRICTEST_FIRST = "-~?+"
 
@@ -58,11 +56,17 @@ def for_addresses(addresses: Iterable[str], include: Iterable[str] = (), final: 
     return Spf((*networks, *(f"include:{name}" for name in include)), _QUALIFIERS[final])
 
 
+def for_nobody() -> Spf:
+    """Return the record of a domain that never sends (RFC 7208 10.1.2)."""
+    return Spf((), "-")
+
+
 def for_helo() -> Spf:
     """Return the record of a name used in HELO: its own addresses and nobody else (RFC 7208 2.3)."""
     return Spf(("a",), "-")
 
 
+@lru_cache(maxsize=4096)  # what everybody includes is read again for every domain
 def parse(data: bytes) -> Spf:
     """Return the record in TXT data; raises :class:`ValueError` naming the term that RFC 7208 does not allow."""
     if not is_spf(data):
@@ -75,25 +79,30 @@ def parse(data: bytes) -> Spf:
     modifiers: list[str] = []
     found: dict[str, str] = {}
     for term in filter(None, terms):
-        directive, modifier = _DIRECTIVE.fullmatch(term), _MODIFIER.fullmatch(term)
-        if directive:
-            qualifier, name, value = directive[1].removeprefix("+"), directive[2].lower(), directive[3]
-            if (name in _NEEDS_VALUE and len(value) < 2) or (name == "all" and value):  # noqa: PLR2004
-                raise ValueError(f"{term!r} is not a mechanism of RFC 7208")
-            if name == "all":
-                found.setdefault("all", qualifier or "+")
-            elif "all" not in found:  # what follows all is ignored, 5.1
-                mechanisms.append(f"{qualifier}{name}{value}")
-        elif modifier and modifier[1].lower() == "redirect":
-            if "redirect" in found:
-                raise ValueError("it redirects twice")
-            found["redirect"] = modifier[2]
+        directive, modifier = spf_terms.directive(term), spf_terms.modifier(term)
+        if directive and directive.mechanism == "all":
+            found.setdefault("all", directive.qualifier)
+        elif directive:
+            if "all" not in found:  # what follows all is ignored, 5.1
+                mechanisms.append(_canonical(term))
+        elif modifier and modifier[0] in ("redirect", "exp") and modifier[0] in found:
+            raise ValueError(f"{modifier[0]}= stands twice (RFC 7208 6)")
+        elif modifier and modifier[0] == "redirect":
+            found["redirect"] = modifier[1]
         elif modifier:
+            found.setdefault(modifier[0], modifier[1])
             modifiers.append(term)
         else:
             raise ValueError(f"{term!r} is neither a mechanism nor a modifier of RFC 7208")
     redirect = None if "all" in found else found.get("redirect")  # all makes redirect void, 6.1
-    return Spf(tuple(dict.fromkeys(mechanisms)), found.get("all"), redirect, tuple(modifiers))
+    return Spf(tuple(mechanisms), found.get("all"), redirect, tuple(modifiers))
+
+
+def _canonical(term: str) -> str:
+    """Return a directive without a needless ``+`` and with its mechanism in lower case."""
+    bare = term.removeprefix("+")
+    end = next((at for at, character in enumerate(bare) if character in ":/"), len(bare))
+    return bare[:end].lower() + bare[end:]
 
 
 def unite(ours: Spf, found: Sequence[Spf], share: Spf | None) -> tuple[Spf, Spf]:

@@ -1,6 +1,6 @@
 # Copyright: the Postseal maintainers
 # GNU General Public License v3.0 or later (see LICENSE)
-"""Tag lists, the ``tag=value; tag=value`` form that DKIM and DMARC records share (RFC 6376 3.2, RFC 9989 4.7)."""
+"""Tag lists, ``tag=value; tag=value``: the form of most mail records (RFC 6376 3.2, RFC 9989 4.7, RFC 8460 3)."""
 
 from __future__ import annotations
 
@@ -13,6 +13,18 @@ _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
 def build(tags: Iterable[tuple[str, str]]) -> bytes:
     """Return the list as TXT data, in the order given."""
     return "; ".join(f"{name}={value}" for name, value in tags).encode("ascii")
+
+
+def encoded_uri(uri: str) -> str:
+    """Return ``uri`` fit for a list in a tag: a comma ends one there, a semicolon the tag, and ``!`` began a size in
+    RFC 7489 (RFC 9989 4.7, RFC 8460 3)."""
+    return uri.replace(",", "%2C").replace("!", "%21").replace(";", "%3B")
+
+
+def begins_with(data: bytes, version: str) -> bool:
+    """Tell whether the first tag of TXT data is ``v=version``, white space around it allowed."""
+    name, _, value = data.partition(b";")[0].partition(b"=")
+    return name.strip() == b"v" and value.strip() == version.encode()
 
 
 def parse(data: bytes) -> dict[str, str]:

@@ -58,7 +58,7 @@ def selector(environment: str, today: date, algorithm: str) -> str:
 
 def relevant(model: Model, keys: HostKeys) -> HostKeys:
     """Return ``keys`` without those of domains or algorithms that the inventory does not name."""
-    wanted = {(domain.name, algorithm) for domain in model.domains for algorithm in domain.dkim.algorithms}
+    wanted = {(domain.name, algorithm) for domain in model.sending_domains for algorithm in domain.dkim.algorithms}
     names = {host.name for host in model.hosts}
     return HostKeys(
         host=keys.host,
@@ -84,7 +84,7 @@ def plan(model: Model, held: Sequence[HostKeys], host: MailHost, today: date) ->
     exists = {(key.domain, key.algorithm) for keys in known.values() for key in keys.dkim}
     missing = [
         NewKey(domain.name, selector(model.environment, today, algorithm), algorithm)
-        for domain in model.domains
+        for domain in model.sending_domains
         for algorithm in domain.dkim.algorithms
         if (domain.name, algorithm) not in exists
     ]

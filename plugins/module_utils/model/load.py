@@ -10,9 +10,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from . import rules, values
+from .dns import read_dns
 from .problems import Collector, Invalid, InventoryError, Section, nearest
 from .senders import read_credentials, read_domains, read_probe
-from .services import read_dns, read_submission, read_tls
+from .services import read_submission, read_tls
 from .types import MailHost, Model
 
 VARIABLES = (

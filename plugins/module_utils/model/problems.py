@@ -74,15 +74,19 @@ class Section:
     """A mapping whose keys are all accounted for: what is not read by name is a misspelling.
 
     :param path: how an operator writes the place, ``postseal_domains[0].dkim``
+    :param secret: there are secrets in it, so what stands in the place of the mapping is not shown
     """
 
-    def __init__(self, value: Any, path: str, collector: Collector, keys: Sequence[str]) -> None:
+    def __init__(
+        self, value: Any, path: str, collector: Collector, keys: Sequence[str], *, secret: bool = False
+    ) -> None:
         self.path, self.collector = path, collector
         self.values: Mapping[str, Any] = {}
         if value is None:
             return
         if not isinstance(value, Mapping):
-            collector.add(path, f"must be a mapping with the keys {', '.join(keys)}", value)
+            form = f"a mapping with the keys {', '.join(keys)}" if keys else "a mapping"
+            collector.add(path, f"must be {form}", value, secret=secret)
             return
         self.values = value
         for key in value:
@@ -112,9 +116,14 @@ class Section:
             return None
         return self.collector.parse(self.at(key), self.values[key], parser, secret=secret)
 
-    def section(self, key: str, keys: Sequence[str]) -> Section:
+    def section(self, key: str, keys: Sequence[str], *, secret: bool = False) -> Section:
         """Return the mapping below ``key``; an absent one reads as empty."""
-        return Section(self.values.get(key), self.at(key), self.collector, keys)
+        return Section(self.values.get(key), self.at(key), self.collector, keys, secret=secret)
+
+    def mapping(self, key: str, *, secret: bool = False) -> Section:
+        """Return the mapping below ``key`` whose keys are the operator's own; an absent one reads as empty."""
+        value = self.values.get(key)
+        return self.section(key, tuple(value) if isinstance(value, Mapping) else (), secret=secret)
 
     def items(self, key: str) -> Iterator[tuple[str, Any]]:
         """Yield (path, element) of the list below ``key``; an absent list is empty, anything else is a problem."""

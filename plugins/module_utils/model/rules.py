@@ -16,6 +16,7 @@ def check(model: Model, collector: Collector) -> None:
     _unique("postseal_credentials", "name", (credential.login for credential in model.credentials), collector)
     _unique("group postseal_submission", "address", _addresses(model), collector)
     _senders(model, collector)
+    _parked(model, collector)
     _names(model, collector)
     _probe(model, collector)
 
@@ -51,6 +52,26 @@ def _senders(model: Model, collector: Collector) -> None:
             if domain not in domains and domain != credential.domain:
                 fix = f"is outside postseal_domains, so nothing could sign it; add {domain} there"
                 collector.add(f"{path}.senders[{position}]", fix, sender)
+
+
+def _parked(model: Model, collector: Collector) -> None:
+    """Nobody may send as a parked domain, so nothing that sends may be named after it."""
+    if model.domains and not model.sending_domains:
+        collector.add("postseal_domains", "names no domain that sends; all are parked")
+    hosts = {host.name for host in model.hosts}
+    senders = {sender.rpartition("@")[2]: sender for item in model.credentials for sender in item.senders}
+    for domain in model.domains:
+        if not domain.parked:
+            continue
+        path = f"postseal_domains ({domain.name})"
+        if domain.name in hosts:
+            collector.add(
+                path, "is parked and the name of a mail host, which sends; remove parked or name the host anew"
+            )
+        logins = [item.name for item in model.credentials if item.domain == domain.name]
+        if logins or domain.name in senders:
+            who = f"credential {logins[0]}" if logins else f"sender {senders[domain.name]}"
+            collector.add(path, f"is parked, and {who} would send as it; remove one of the two")
 
 
 def _names(model: Model, collector: Collector) -> None:

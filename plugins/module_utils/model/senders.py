@@ -4,15 +4,23 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from . import values
 from .problems import Collector, Invalid, Section, elements
-from .types import Credential, Dkim, Dmarc, Domain, Mx, Probe, Spf
+from .types import Credential, Dkim, Dmarc, Domain, MtaSts, Mx, Probe, Spf
 
 ALGORITHMS = ("rsa2048", "rsa3072", "rsa4096", "ed25519")
+_POLICY_ID = re.compile(r"[A-Za-z0-9]{1,32}")
 POLICIES = ("none", "quarantine", "reject")
-_DOMAIN_KEYS = ("name", "spf", "dkim", "dmarc", "mx")
+_DOMAIN_KEYS = ("name", "spf", "dkim", "dmarc", "mx", "parked", "tls_rpt", "mta_sts", "adopt")
+_SPF_KEYS = ("include", "all", "merge")
+_DKIM_KEYS = ("algorithms", "delegate")
+_DMARC_KEYS = ("policy", "subdomain_policy", "nonexistent_policy", "testing", "rua", "alignment")
+_STS_KEYS = ("id", "host")
+# What still makes sense for a domain without mail.
+_PARKED_KEYS = ("name", "parked", "dmarc", "adopt")
 _CREDENTIAL_KEYS = ("name", "domain", "secret_hash", "senders", "networks")
 _PROBE_KEYS = ("credential", "secret", "recipient", "mailbox")
 
@@ -31,40 +39,85 @@ def read_domains(variables: Section) -> tuple[Domain, ...]:
 
 def _domain(value: Any, path: str, collector: Collector) -> Domain | None:
     said = Section(value, path, collector, _DOMAIN_KEYS)
-    spf = said.section("spf", ("include", "all", "merge"))
-    dkim = said.section("dkim", ("algorithms",))
-    dmarc = said.section("dmarc", ("policy", "subdomain_policy", "rua", "alignment"))
     name = said.require("name", values.domain_name, "give the domain, like example.com")
-    algorithms = dkim.each("algorithms", values.choice(ALGORITHMS))
-    if dkim.has("algorithms") and not algorithms:
-        collector.add(dkim.at("algorithms"), f"must name at least one of {', '.join(ALGORITHMS)}")
-    domain = Domain(
-        name=name or "",
-        spf=Spf(
-            include=spf.each("include", _include),
-            all=spf.get("all", values.choice(("fail", "softfail")), Spf.all),
-            merge=spf.get("merge", values.boolean, Spf.merge),
-        ),
-        dkim=Dkim(algorithms=algorithms or Dkim.algorithms),
-        dmarc=Dmarc(
-            policy=dmarc.get("policy", values.choice(POLICIES), Dmarc.policy),
-            subdomain_policy=dmarc.get("subdomain_policy", values.choice(POLICIES), None),
-            rua=dmarc.each("rua", values.mail_uri),
-            alignment=dmarc.get("alignment", values.choice(("relaxed", "strict")), Dmarc.alignment),
-        ),
-        mx=tuple(mx for at, element in said.items("mx") if (mx := _mx(element, at, collector)) is not None),
-    )
+    adopt = said.get("adopt", values.boolean, Domain.adopt)
+    if said.get("parked", values.boolean, Domain.parked):
+        domain = _parked(name or "", said, adopt)
+    else:
+        spf = said.section("spf", _SPF_KEYS)
+        domain = Domain(
+            name=name or "",
+            spf=Spf(
+                include=spf.each("include", values.record_name),
+                all=spf.get("all", values.choice(("fail", "softfail")), Spf.all),
+                merge=spf.get("merge", values.boolean, Spf.merge),
+            ),
+            dkim=_dkim(said),
+            dmarc=_dmarc(said.section("dmarc", _DMARC_KEYS)),
+            mx=tuple(mx for at, element in said.items("mx") if (mx := _mx(element, at, collector)) is not None),
+            tls_rpt=_tls_rpt(said),
+            mta_sts=_mta_sts(said.section("mta_sts", _STS_KEYS)) if said.has("mta_sts") else None,
+            adopt=adopt,
+        )
     return domain if name else None
 
 
-def _include(value: Any) -> str:
-    """SPF include targets may hold underscores: ``_spf.example.com`` (RFC 7208 7.1 domain-spec without macros)."""
-    written = values.text(value).rstrip(".").lower()
-    plain = values.domain_name(written.replace("_", "x"))
-    if "_" not in written:
-        return plain
-    if plain != written.replace("_", "x"):
-        raise Invalid("must be a domain name in ASCII when it holds underscores")
+def _parked(name: str, said: Section, adopt: bool) -> Domain:
+    """Return a domain that nobody may send as (M3AAWG, Protecting Parked Domains); only reports can be asked for."""
+    for key in said.values:
+        if key in _DOMAIN_KEYS and key not in _PARKED_KEYS and said.has(key):
+            said.collector.add(said.at(key), "has no meaning for a parked domain; remove it, or remove parked")
+    dmarc = said.section("dmarc", ("rua",))
+    policy = Dmarc(policy="reject", rua=dmarc.each("rua", values.mail_uri), alignment="strict")
+    return Domain(name, Spf(merge=False), Dkim(algorithms=()), policy, parked=True, adopt=adopt)
+
+
+def _dkim(domain: Section) -> Dkim:
+    said = domain.section("dkim", _DKIM_KEYS)
+    algorithms = said.each("algorithms", values.choice(ALGORITHMS))
+    if said.has("algorithms") and not algorithms:
+        said.collector.add(said.at("algorithms"), f"must name at least one of {', '.join(ALGORITHMS)}")
+    delegate: dict[str, str] = {}
+    section = said.mapping("delegate")
+    for written, target in section.values.items():
+        path = section.at(str(written))
+        selector = said.collector.parse(path, written, values.selector)
+        parsed = said.collector.parse(path, target, values.record_name)
+        if selector is not None and parsed is not None:
+            delegate[selector] = parsed
+    return Dkim(algorithms or Dkim.algorithms, tuple(sorted(delegate.items())))
+
+
+def _dmarc(said: Section) -> Dmarc:
+    policy = values.choice(POLICIES)
+    return Dmarc(
+        policy=said.get("policy", policy, Dmarc.policy),
+        subdomain_policy=said.get("subdomain_policy", policy, None),
+        rua=said.each("rua", values.mail_uri),
+        alignment=said.get("alignment", values.choice(("relaxed", "strict")), Dmarc.alignment),
+        nonexistent_policy=said.get("nonexistent_policy", policy, None),
+        testing=said.get("testing", values.boolean, Dmarc.testing),
+    )
+
+
+def _tls_rpt(domain: Section) -> tuple[str, ...]:
+    uris = domain.each("tls_rpt", values.report_uri)
+    if domain.has("tls_rpt") and not uris:
+        domain.collector.add(domain.at("tls_rpt"), "must not be empty; leave the key out to have no reports")
+    return uris
+
+
+def _mta_sts(said: Section) -> MtaSts | None:
+    policy = said.require("id", _policy_id, "give the policy an id that changes with it, like the day")
+    host = said.get("host", values.domain_name, None)
+    return None if policy is None else MtaSts(policy, host)
+
+
+def _policy_id(value: Any) -> str:
+    """RFC 8461 3.1: ``sts-id`` is 1 to 32 letters and digits; a day without quotes is a number to YAML."""
+    written = str(value) if isinstance(value, int) and not isinstance(value, bool) else values.text(value)
+    if not _POLICY_ID.fullmatch(written):
+        raise Invalid("must be 1 to 32 letters and digits, like 20261121T080000")
     return written
 
 

@@ -1,24 +1,26 @@
 # Copyright: the Postseal maintainers
 # GNU General Public License v3.0 or later (see LICENSE)
-"""Read what the service offers and depends on: ``postseal_submission``, ``postseal_tls``, ``postseal_dns``."""
+"""Read what the service offers and where its certificates come from: ``postseal_submission``, ``postseal_tls``."""
 
 from __future__ import annotations
 
 from typing import Any
 
 from . import values
-from .problems import Collector, Invalid, Section, nearest
-from .types import Dns, DnsLimits, Limits, Ports, Rfc2136, Submission, Tls, Tsig
+from .problems import Invalid, Section, nearest
+from .types import Caa, Limits, Ports, Submission, Tls
 
 # RFC 8555 directories of Let's Encrypt, from its documentation (docs/acme-protocol-updates, docs/staging-environment).
 ISSUERS = {
     "letsencrypt": "https://acme-v02.api.letsencrypt.org/directory",
     "letsencrypt-staging": "https://acme-staging-v02.api.letsencrypt.org/directory",
 }
-PROVIDER_TYPES = ("rfc2136",)
-TSIG_ALGORITHMS = ("hmac-sha256", "hmac-sha384", "hmac-sha512")
-_DNS_KEYS = ("providers", "zones", "ttl", "resolvers", "limits")
-_MIN_TTL, _MAX_TTL = 1, 86400
+# What the authority calls itself in CAA records: letsencrypt.org/docs/caa.
+ISSUER_NAMES = dict.fromkeys(ISSUERS.values(), "letsencrypt.org")
+# RFC 8657 4: the methods that RFC 8555 and RFC 8737 register.
+METHODS = ("http-01", "dns-01", "tls-alpn-01")
+TLS_KEYS = ("issuer", "contact", "ca", "caa")
+CAA_KEYS = ("issuer", "accounts", "methods", "iodef")
 _MAX_MESSAGE = 1024**3
 
 
@@ -51,7 +53,7 @@ def read_submission(variables: Section) -> Submission:
 
 def read_tls(variables: Section) -> Tls | None:
     """Return where certificates come from; ``None`` after noting why not."""
-    said = variables.section("postseal_tls", ("issuer", "contact", "ca"))
+    said = variables.section("postseal_tls", TLS_KEYS)
     issuer = said.get("issuer", _issuer, ISSUERS["letsencrypt"])
     contact = said.get("contact", values.mail_uri, None)
     ca = said.get("ca", values.path, "system")
@@ -59,72 +61,30 @@ def read_tls(variables: Section) -> Tls | None:
         directory=issuer,
         contact=contact.removeprefix("mailto:") if contact else None,
         ca=None if ca == "system" else ca,
+        caa=_caa(said, issuer) if said.has("caa") else None,
     )
 
 
-def read_dns(variables: Section) -> Dns | None:
-    """Return the DNS settings; ``None`` after noting why not."""
-    said = variables.section("postseal_dns", _DNS_KEYS)
-    limits = said.section("limits", ("max_deletes", "max_changed_percent"))
-    default = DnsLimits()
-    providers = _providers(said)
-    if not providers:
-        if not said.has("providers"):
-            said.collector.add(said.at("providers"), "is missing; name the DNS provider that holds your zones")
-        return None
-    return Dns(
-        providers=providers,
-        zones=_zones(said, {provider.name for provider in providers}),
-        ttl=said.get("ttl", values.integer(_MIN_TTL, _MAX_TTL), Dns.ttl),
-        resolvers=said.each("resolvers", values.address),
-        limits=DnsLimits(
-            max_deletes=limits.get("max_deletes", values.integer(0, 100000), default.max_deletes),
-            max_changed_percent=limits.get("max_changed_percent", values.integer(0, 100), default.max_changed_percent),
-        ),
+def _caa(tls: Section, directory: str) -> Caa | None:
+    said = tls.section("caa", CAA_KEYS)
+    issuer = said.get("issuer", values.domain_name, ISSUER_NAMES.get(directory, ""))
+    if not issuer and not said.has("issuer"):
+        fix = "is missing; give the name that the authority documents for CAA records, like letsencrypt.org"
+        said.collector.add(said.at("issuer"), fix)
+    return Caa(
+        issuer=issuer,
+        accounts=said.each("accounts", _account),
+        methods=said.each("methods", values.choice(METHODS)) if said.has("methods") else Caa.methods,
+        iodef=said.get("iodef", values.report_uri, None),
     )
 
 
-def _providers(said: Section) -> tuple[Rfc2136, ...]:
-    value = said.values.get("providers")
-    if value is None:
-        return ()
-    names = tuple(str(name) for name in value) if isinstance(value, dict) else ()
-    section = said.section("providers", names)
-    found = (_provider(name, section.values[name], section.at(name), section.collector) for name in names)
-    return tuple(provider for provider in found if provider is not None)
-
-
-def _provider(name: str, value: Any, path: str, collector: Collector) -> Rfc2136 | None:
-    kind = value.get("type") if isinstance(value, dict) else None
-    if kind not in PROVIDER_TYPES:
-        collector.add(f"{path}.type", f"must be one of {', '.join(PROVIDER_TYPES)}", kind)
-        return None
-    said = Section(value, path, collector, ("type", "server", "port", "tsig"))
-    tsig = said.section("tsig", ("name", "algorithm", "secret"))
-    server = said.require("server", values.address, "give the address of the primary server")
-    key_name = tsig.require("name", values.text, "give the name of the TSIG key as the server knows it")
-    secret = tsig.require("secret", values.base64_secret, "give the TSIG key, from your vault", secret=True)
-    algorithm = tsig.get("algorithm", values.choice(TSIG_ALGORITHMS), TSIG_ALGORITHMS[0])
-    port = said.get("port", values.port, 53)
-    if server is None or key_name is None or secret is None:
-        return None
-    return Rfc2136(name, server, port, Tsig(key_name.rstrip(".").lower(), algorithm, secret))
-
-
-def _zones(said: Section, providers: set[str]) -> tuple[tuple[str, str], ...]:
-    value = said.values.get("zones")
-    if value is None:
-        return ()
-    section = Section(value, said.at("zones"), said.collector, tuple(value) if isinstance(value, dict) else ())
-    zones: dict[str, str] = {}
-    for written, provider in section.values.items():
-        zone = said.collector.parse(section.at(written), written, values.domain_name)
-        if not isinstance(provider, str) or provider not in providers:
-            fix = f"must name a provider of {said.at('providers')}: {', '.join(sorted(providers))}"
-            said.collector.add(section.at(written), fix, provider)
-        elif zone is not None:
-            zones[zone] = str(provider)
-    return tuple(sorted(zones.items()))
+def _account(value: Any) -> str:
+    """The value of a CAA parameter is visible ASCII without a semicolon (RFC 8659 4.2)."""
+    url = values.https_url(value)
+    if not url.isascii() or any(character in url for character in '; "\\'):
+        raise Invalid("must be the https:// URL of an ACME account, as certbot show_account prints it")
+    return url
 
 
 def _issuer(value: Any) -> str:

@@ -4,7 +4,8 @@
 
 from __future__ import annotations
 
-from .types import Model
+from .providers import Cloudflare, OctoDns, PowerDns, Provider, Rfc2136, Route53
+from .types import Domain, Model
 
 
 def summary(model: Model) -> list[str]:
@@ -15,10 +16,28 @@ def summary(model: Model) -> list[str]:
         *(f"mail host {host.name} sends from {', '.join(host.addresses)}" for host in model.hosts),
         f"applications connect to {', '.join(names)} on {', '.join(map(str, model.submission.ports.all))}",
         f"certificates from {model.tls.directory}",
-        *(f"DNS provider {provider.name}: {provider.server} port {provider.port}" for provider in model.dns.providers),
-        *(
-            f"domain {domain.name}: DKIM {' and '.join(domain.dkim.algorithms)}, DMARC p={domain.dmarc.policy}"
-            for domain in model.domains
-        ),
+        *(f"DNS provider {provider.name}: {_provider(provider)}" for provider in model.dns.providers),
+        *(f"domain {domain.name}: {_domain(domain)}" for domain in model.domains),
         *(f"credential {item.login} may send as {', '.join(item.senders)}" for item in model.credentials),
     ]
+
+
+def _domain(domain: Domain) -> str:
+    if domain.parked:
+        return "parked, neither sends nor receives"
+    return f"DKIM {' and '.join(domain.dkim.algorithms)}, DMARC p={domain.dmarc.policy}"
+
+
+def _provider(provider: Provider) -> str:
+    if isinstance(provider, Rfc2136):
+        return f"{provider.server} port {provider.port}"
+    if isinstance(provider, Cloudflare):
+        return f"Cloudflare{f' at {provider.api_url}' if provider.api_url else ''}"
+    if isinstance(provider, PowerDns):
+        plain = ", the API key travels unencrypted" if provider.url.startswith("http:") else ""
+        return f"PowerDNS at {provider.url}{plain}"
+    if isinstance(provider, Route53):
+        return f"Route 53{f' at {provider.endpoint}' if provider.endpoint else ''}"
+    if isinstance(provider, OctoDns):
+        return f"octoDNS with {provider.provider_class}"
+    return f"zone files in {provider.directory}"

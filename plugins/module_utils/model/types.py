@@ -9,20 +9,40 @@ half-valid: :mod:`.load` either returns a whole :class:`Model` or raises every p
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import cached_property
 
+from .domains import Dkim, Dmarc, Domain, MtaSts, Mx, Spf
+from .providers import Cloudflare, OctoDns, PowerDns, Provider, Rfc2136, Route53, Tsig, ZoneFile
+from .secret import Secret
 
-@dataclass(frozen=True)
-class Secret:
-    """A value that must never be printed; ``reveal()`` is the only way to read it."""
-
-    _value: str = field(repr=False)
-
-    def reveal(self) -> str:
-        """Return the plain value; the caller takes over the duty not to print it."""
-        return self._value
-
-    def __str__(self) -> str:
-        return "********"
+__all__ = [
+    "Caa",
+    "Cloudflare",
+    "Credential",
+    "Dkim",
+    "Dmarc",
+    "Dns",
+    "DnsLimits",
+    "Domain",
+    "Limits",
+    "MailHost",
+    "Model",
+    "MtaSts",
+    "Mx",
+    "OctoDns",
+    "Ports",
+    "PowerDns",
+    "Probe",
+    "Provider",
+    "Rfc2136",
+    "Route53",
+    "Secret",
+    "Spf",
+    "Submission",
+    "Tls",
+    "Tsig",
+    "ZoneFile",
+]
 
 
 @dataclass(frozen=True)
@@ -71,31 +91,32 @@ class Submission:
 
 
 @dataclass(frozen=True)
+class Caa:
+    """Which authority may certify the names of the service, and how (RFC 8659, RFC 8657).
+
+    :param issuer: the domain name by which the authority calls itself
+    :param accounts: URIs of the ACME accounts that may ask; empty for any
+    :param methods: ACME challenges that may prove control; empty for any
+    :param iodef: where the authority reports refused requests, a ``mailto:`` or ``https:`` URI
+    """
+
+    issuer: str
+    accounts: tuple[str, ...] = ()
+    methods: tuple[str, ...] = ("http-01",)
+    iodef: str | None = None
+
+
+@dataclass(frozen=True)
 class Tls:
-    """Where certificates come from: ACME directory URL, account contact (an address), CA file on the controller."""
+    """Where certificates come from: ACME directory URL, account contact (an address), CA file on the controller.
+
+    ``caa`` is published at the names of the service; ``None`` publishes nothing.
+    """
 
     directory: str
     contact: str | None
     ca: str | None = None
-
-
-@dataclass(frozen=True)
-class Tsig:
-    """A transaction signature key (RFC 8945)."""
-
-    name: str
-    algorithm: str
-    secret: Secret
-
-
-@dataclass(frozen=True)
-class Rfc2136:
-    """A DNS provider reached by RFC 2136 dynamic update. ``server`` is an IP address."""
-
-    name: str
-    server: str
-    port: int
-    tsig: Tsig
+    caa: Caa | None = None
 
 
 @dataclass(frozen=True)
@@ -110,66 +131,25 @@ class DnsLimits:
 class Dns:
     """DNS settings: providers by name, which provider serves which zone, TTL in seconds.
 
-    ``resolvers`` are the addresses the controller asks when it looks names up; empty means the system's own.
+    :param resolvers: addresses the controller asks when it looks names up; empty means the system's own
+    :param adopt: foreign values that stand where ours belong are taken over instead of being a conflict
+    :param prune: what we published for domains and hosts that the inventory no longer names is removed
     """
 
-    providers: tuple[Rfc2136, ...]
+    providers: tuple[Provider, ...]
     zones: tuple[tuple[str, str], ...] = ()
     ttl: int = 300
     resolvers: tuple[str, ...] = ()
     limits: DnsLimits = field(default_factory=DnsLimits)
+    adopt: bool = False
+    prune: bool = False
 
-    def provider(self, name: str) -> Rfc2136:
+    def provider(self, name: str) -> Provider:
         """Return the provider called ``name``; raises :class:`KeyError` for one the inventory does not define."""
         for candidate in self.providers:
             if candidate.name == name:
                 return candidate
         raise KeyError(name)
-
-
-@dataclass(frozen=True)
-class Spf:
-    """What an SPF record says besides the hosts' own addresses (RFC 7208). ``all`` is ``fail`` or ``softfail``."""
-
-    include: tuple[str, ...] = ()
-    all: str = "fail"
-    merge: bool = True
-
-
-@dataclass(frozen=True)
-class Dkim:
-    """DKIM policy of a domain. Algorithms: ``rsa2048``, ``rsa3072``, ``rsa4096``, ``ed25519``."""
-
-    algorithms: tuple[str, ...] = ("rsa2048", "ed25519")
-
-
-@dataclass(frozen=True)
-class Dmarc:
-    """DMARC policy of a domain (RFC 9989)."""
-
-    policy: str = "none"
-    subdomain_policy: str | None = None
-    rua: tuple[str, ...] = ()
-    alignment: str = "relaxed"
-
-
-@dataclass(frozen=True)
-class Mx:
-    """One host that receives mail for a domain."""
-
-    host: str
-    preference: int = 10
-
-
-@dataclass(frozen=True)
-class Domain:
-    """A domain that sends mail; ``mx`` is published only where the inventory names it."""
-
-    name: str
-    spf: Spf = field(default_factory=Spf)
-    dkim: Dkim = field(default_factory=Dkim)
-    dmarc: Dmarc = field(default_factory=Dmarc)
-    mx: tuple[Mx, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -210,6 +190,16 @@ class Model:
     domains: tuple[Domain, ...]
     credentials: tuple[Credential, ...]
     probe: Probe | None = None
+
+    @property
+    def sending_domains(self) -> tuple[Domain, ...]:
+        """The domains that send mail: all but the parked ones."""
+        return tuple(domain for domain in self.domains if not domain.parked)
+
+    @cached_property
+    def named(self) -> frozenset[str]:
+        """The domains and zones that the inventory names."""
+        return frozenset((*(domain.name for domain in self.domains), *(zone for zone, _ in self.dns.zones)))
 
     def domain(self, name: str) -> Domain:
         """Return the domain called ``name``; raises :class:`KeyError`."""

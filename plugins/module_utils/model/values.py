@@ -19,6 +19,7 @@ from .types import Secret
 
 _LOCAL_PART = re.compile(r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+(\.[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+)*")
 _SHA512_CRYPT = re.compile(r"\{SHA512-CRYPT\}\$6\$(rounds=[1-9][0-9]{3,8}\$)?[./0-9A-Za-z]{1,16}\$[./0-9A-Za-z]{86}")
+_SELECTOR = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?(\.[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)*")
 _SIZE = re.compile(r"([1-9][0-9]*)([KMG]?)", re.IGNORECASE)
 _SIZE_UNITS = {"": 1, "K": 1024, "M": 1024**2, "G": 1024**3}
 _MAX_NAME = 253
@@ -82,6 +83,35 @@ def mail_address(value: Any) -> str:
 def mail_uri(value: Any) -> str:
     """Return a ``mailto:`` URI with a canonical address (RFC 6068); a bare address is accepted."""
     return "mailto:" + mail_address(text(value).removeprefix("mailto:"))
+
+
+def report_uri(value: Any) -> str:
+    """Return where reports go: an ``https:`` URI, or ``mailto:`` with a canonical address (a bare one is accepted)."""
+    if isinstance(value, str) and value.strip().startswith("https:"):
+        return https_url(value)
+    try:
+        return mail_uri(value)
+    except Invalid as error:
+        raise Invalid("must be mailto: with an address, or an https:// URL") from error
+
+
+def selector(value: Any) -> str:
+    """Return a DKIM selector (RFC 6376 3.1) in lower case."""
+    written = text(value).lower()
+    if not _SELECTOR.fullmatch(written) or len(written) > _MAX_NAME:
+        raise Invalid("must be letters, digits and inner hyphens, like s1; dots separate its labels")
+    return written
+
+
+def record_name(value: Any) -> str:
+    """Return the name of a DNS record: a domain name whose labels may hold underscores, without trailing dot."""
+    written = text(value).rstrip(".").lower()
+    plain = domain_name(written.replace("_", "x"))
+    if "_" not in written:
+        return plain
+    if plain != written.replace("_", "x"):
+        raise Invalid("must be a domain name in ASCII when it holds underscores")
+    return written
 
 
 def sender(value: Any) -> str:
@@ -158,6 +188,37 @@ def https_url(value: Any) -> str:
     parts = urlsplit(url)
     if parts.scheme != "https" or not parts.hostname:
         raise Invalid("must be an https:// URL")
+    return url
+
+
+def api_url(value: Any) -> str:
+    """Return an https URL; http is for this machine only, since credentials travel with each request."""
+    return _url(value, lambda address: address.is_loopback, "an https:// URL (http:// only to a loopback address)")
+
+
+def local_api_url(value: Any) -> str:
+    """Return an https URL; http only to loopback and private addresses, for APIs that cannot do TLS themselves."""
+    wanted = "an https:// URL (http:// only to a loopback or private address)"
+    return _url(value, lambda address: address.is_loopback or address.is_private, wanted)
+
+
+def _url(value: Any, plain: Callable[[ipaddress.IPv4Address | ipaddress.IPv6Address], bool], wanted: str) -> str:
+    url = text(value)
+    try:
+        parts = urlsplit(url)
+        host, _ = parts.hostname or "", parts.port
+    except ValueError as error:
+        raise Invalid(f"must be {wanted}") from error
+    if not host or parts.username is not None or parts.query or parts.fragment:
+        raise Invalid(f"must be {wanted}, without user name, ? and #")
+    if parts.scheme == "https":
+        return url
+    try:
+        near = plain(ipaddress.ip_address(host))
+    except ValueError:
+        near = False
+    if parts.scheme != "http" or not near:
+        raise Invalid(f"must be {wanted}")
     return url
 
 

@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from ansible_collections.postseal.mail.plugins.module_utils.model.providers import secrets
 from ansible_collections.postseal.mail.tests.verify.proof.given import GivenError, Resolving
 from ansible_collections.postseal.mail.tests.verify.proof.hosts import Connection
 
@@ -64,7 +65,8 @@ def inventory(tmp_path: Path) -> Path:
 def test_a_vaulted_inventory_becomes_a_model_and_connections(inventory: Path) -> None:
     given = Resolving(str(inventory), str(inventory.parent / "password")).result()
     assert given.model.environment == "production"
-    assert given.model.dns.providers[0].tsig.secret.reveal() == "c2VjcmV0c2VjcmV0c2VjcmV0"
+    (secret,) = secrets(given.model.dns.providers)
+    assert secret.reveal() == "c2VjcmV0c2VjcmV0c2VjcmV0"
     first = given.connections["mail-a.example.com"]
     assert (first.address, first.port, first.user) == ("192.0.2.10", 2222, "ops")
     assert "-o ProxyJump=jump.example.com" in first.options

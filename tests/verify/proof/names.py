@@ -19,7 +19,7 @@ import dns.rdatatype
 import dns.resolver
 import dns.reversename
 from ansible_collections.postseal.mail.plugins.module_utils.dns.records import Value
-from dns.rdtypes.txtbase import TXTBase
+from ansible_collections.postseal.mail.plugins.module_utils.dns.wire import value_of
 
 SECONDS = 2.0
 ATTEMPTS = 2
@@ -142,13 +142,10 @@ def ask(server: Server, name: str, rdtype: str) -> Answer:
 
 
 def _values(response: dns.message.Message, name: dns.name.Name, rdtype: str) -> tuple[Value, ...]:
-    """Return record data in the form of :mod:`...dns.records`: TXT as joined bytes, the rest as zone-file text."""
+    """Return record data in the form in which it is claimed."""
     wanted = dns.rdatatype.from_text(rdtype)
     return tuple(
-        b"".join(rdata.strings) if isinstance(rdata, TXTBase) else rdata.to_text().lower()
-        for rrset in response.answer
-        if rrset.rdtype == wanted and rrset.name == name
-        for rdata in rrset
+        value_of(rdata) for rrset in response.answer if rrset.rdtype == wanted and rrset.name == name for rdata in rrset
     )
 
 

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree as ET
 
+from ansible_collections.postseal.mail.plugins.module_utils.model import providers
 from ansible_collections.postseal.mail.plugins.module_utils.model.types import Model
 
 from .catalogue import CATEGORIES, catalogue
@@ -42,7 +43,7 @@ class Run:
 def secrets(model: Model) -> tuple[str, ...]:
     """Return every secret of the model that could stray into evidence."""
     found = [credential.secret_hash.reveal() for credential in model.credentials]
-    found += [provider.tsig.secret.reveal() for provider in model.dns.providers]
+    found += [secret.reveal() for secret in providers.secrets(model.dns.providers)]
     if model.probe:
         found.append(model.probe.secret.reveal())
     return tuple(secret for secret in found if len(secret) >= SHORTEST_SECRET)

@@ -31,10 +31,15 @@ class Capabilities:
 
 @dataclass(frozen=True)
 class Batch:
-    """Changes that go out in one call. ``body`` is the provider's own form of them."""
+    """Changes that go out together. ``body`` is the provider's own form of them, ``calls`` how many requests it takes.
+
+    Together they are as atomic as :attr:`Capabilities.atomic` says. Where changes must be spread over batches, those of
+    one owner name stay in one, in the order of :func:`~..order.groups`.
+    """
 
     changes: tuple[Change, ...]
     body: object
+    calls: int = 1
 
 
 @dataclass(frozen=True)
@@ -71,14 +76,24 @@ class Provider(Protocol):
     def render(self, plan: ZonePlan, snapshot: Snapshot) -> Sequence[Batch]:
         """Return the calls that carry out ``plan``, without any I/O; their number is the estimate in check mode.
 
+        A provider that keeps marks beside the records brings those of every changed set from ``plan.held`` to
+        ``plan.marks``. A change whose ``before`` and ``after`` are equal is about its mark alone; plans for providers
+        that need the registry have none. Values in ``after`` that the plan neither adds nor marks are other people's:
+        they are written back exactly as the provider had them.
+
         Raises :class:`~..errors.InvalidRecord` for what the provider cannot hold.
         """
 
-    def apply(self, zone: str, batch: Batch) -> None:
-        """Write one batch. Never tries again by itself.
+    def apply(self, zone: str, batch: Batch) -> Snapshot | None:
+        """Write one batch, once: only where the provider surely did nothing (429) may the same request go out again.
 
-        Raises :class:`~..errors.ConflictError` when a guarded set is no longer what the snapshot said, and
-        :class:`~..errors.TransportError` with ``maybe_applied`` when the outcome is unknown.
+        Return the zone as the provider's own answer to the write shows it, marks included; that spares reading it
+        back. ``None`` where the answer does not show what is stored now.
+
+        Raises :class:`~..errors.ConflictError` when a guarded set is no longer what the snapshot said,
+        :class:`~..errors.TransportError` with ``maybe_applied`` when the outcome is unknown, and
+        :class:`~..errors.PartialApply` when some of the batch was written and some refused. What stands there then is
+        read again by the caller.
         """
 
     def authorities(self, snapshot: Snapshot) -> Sequence[Server]:

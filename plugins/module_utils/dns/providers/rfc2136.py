@@ -8,9 +8,7 @@ server. A plan is one update message whose prerequisites (RFC 2136 2.4) make it 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Sequence, Set
-from itertools import groupby
-from threading import Lock
+from collections.abc import Collection, Iterable, Sequence, Set
 
 import dns.exception
 import dns.flags
@@ -23,14 +21,15 @@ import dns.rrset
 import dns.update
 
 from ...model.types import Rfc2136 as Settings
-from ..authority import addresses_of, resolver
 from ..errors import InvalidRecord, ProviderError, ZoneNotFound
+from ..order import groups as groups_of
 from ..ownership import parse_line, registry_key
 from ..plan import ZonePlan
 from ..records import Key, Value, shown, within
 from ..snapshot import Change, Snapshot
 from ..wire import GENERATED, absolute, plain, rdata_of, rrset_of, value_of
 from .base import Batch, Capabilities, Server
+from .nameservers import Locate, NameServers
 from .signed import TIMEOUT, Signed, TransferRefused
 
 # A message has at most 65535 octets (RFC 1035 4.2.2); leave room for names that compress badly and the signature.
@@ -52,13 +51,11 @@ class Rfc2136Provider:
         resolvers: Sequence[str] = (),
         *,
         timeout: float = TIMEOUT,
-        locate: Callable[[Snapshot], Sequence[Server]] | None = None,
+        locate: Locate | None = None,
     ) -> None:
         self.name = settings.name
         self._signed = Signed(settings, timeout)
-        self._resolvers, self._locate = resolvers, locate
-        self._lock = Lock()
-        self._addresses: dict[str, list[str]] = {}
+        self._locate = locate or NameServers(resolvers)
         self._untransferable: set[str] = set()
 
     def zone_of(self, name: str) -> str:
@@ -89,7 +86,7 @@ class Rfc2136Provider:
                     for name, rdataset in copy.iterate_rdatasets()
                 }
                 return _snapshot(zone, sets)
-        return _snapshot(zone, self._look_up(zone, keys))
+        return _snapshot(zone, self._look_up(zone, keys), whole=False)
 
     def _look_up(self, zone: str, keys: Collection[Key]) -> dict[Key, dns.rdataset.Rdataset]:
         apex = [(zone, rrtype) for rrtype in ("SOA", "NS", "DNSKEY")]
@@ -111,14 +108,14 @@ class Rfc2136Provider:
 
     def render(self, plan: ZonePlan, snapshot: Snapshot) -> Sequence[Batch]:
         """Return the update messages of ``plan``: one, unless it is larger than a message can be."""
-        changes = sorted((change for change in plan.changes if change.guarded), key=lambda change: change.key)
+        changes = [change for change in plan.changes if change.guarded]
         registry = [change for change in plan.changes if not change.guarded]
         # A registry line goes out with the set it speaks of; one that speaks of an unchanged set, with the first.
         elsewhere = _spoken_of(registry, plan.zone) - {change.key for change in changes}
         groups: list[tuple[Change, ...]] = [()] if registry else []
         size = 0
-        for name, found in groupby(changes, key=lambda change: change.key[0]):
-            group = tuple(found)
+        for group in groups_of(changes):
+            name = group[0].key[0]
             needs = self._size(snapshot, group, registry)
             if needs > _MAX_MESSAGE:
                 raise InvalidRecord(self.name, plan.zone, f"the records of {name} do not fit into one message")
@@ -144,8 +141,9 @@ class Rfc2136Provider:
         """Return the update for ``changes``, with the registry lines that speak of them or of the sets in ``also``."""
         message = dns.update.UpdateMessage(absolute(snapshot.zone))
         keys = also | {change.key for change in changes}
+        going = {change.key[0] for change in changes if change.before and not change.after}
         for change in changes:
-            self._add_change(message, snapshot, change)
+            self._add_change(message, snapshot, change, makes_room=change.key[0] in going)
         for change in registry:
             owner = absolute(change.key[0])
             for line in _lines_about(change.deletes, snapshot.zone, keys):
@@ -154,16 +152,22 @@ class Rfc2136Provider:
                 message.add(owner, change.after.ttl if change.after else 0, rdata_of("TXT", line))
         return message
 
-    def _add_change(self, message: dns.update.UpdateMessage, snapshot: Snapshot, change: Change) -> None:
-        """Add one record set: that it is still as it was, and what becomes of it."""
+    def _add_change(
+        self, message: dns.update.UpdateMessage, snapshot: Snapshot, change: Change, *, makes_room: bool
+    ) -> None:
+        """Add one record set: that it is still as it was, and what becomes of it.
+
+        :param makes_room: another set of that name goes in the same message; that it is there is said of it alone
+        """
         owner, rrtype = absolute(change.key[0]), change.key[1]
         if change.before is not None:
             message.present(owner, *_native(snapshot, change.key, change.before.values))
-        elif rrtype == "CNAME":
+        elif rrtype == "CNAME" and not makes_room:
             message.absent(owner)  # nothing stands beside a CNAME, and a server drops one silently (RFC 2136 3.4.2.2)
         else:
             message.absent(owner, rrtype)
-            message.absent(owner, "CNAME")
+            if rrtype != "CNAME" and not makes_room:
+                message.absent(owner, "CNAME")
         if change.after is None:
             message.delete(owner, rrtype)
         elif change.ttl_changes:
@@ -192,34 +196,19 @@ class Rfc2136Provider:
 
     def authorities(self, snapshot: Snapshot) -> Sequence[Server]:
         """Return the servers of the zone's NS set, every address of each."""
-        if self._locate:
-            return self._locate(snapshot)
-        servers = []
-        for value in snapshot.values((snapshot.zone, "NS")):
-            name = str(value).rstrip(".")
-            glue = [
-                str(address) for rrtype in ("A", "AAAA") for address in snapshot.values((name, rrtype))
-            ] or self._resolve(name)
-            servers += [Server(name, address) for address in glue] or [Server(name, "")]
-        return servers
-
-    def _resolve(self, name: str) -> list[str]:
-        with self._lock:
-            if name not in self._addresses:
-                self._addresses[name] = addresses_of(name, resolver(self._resolvers))
-            return self._addresses[name]
+        return self._locate(snapshot)
 
 
 def _is(section: dns.rrset.RRset, rrtype: str) -> bool:
     return section.rdtype == dns.rdatatype.from_text(rrtype)
 
 
-def _snapshot(zone: str, sets: dict[Key, dns.rdataset.Rdataset]) -> Snapshot:
+def _snapshot(zone: str, sets: dict[Key, dns.rdataset.Rdataset], *, whole: bool = True) -> Snapshot:
     native = {key: rdataset for key, rdataset in sets.items() if key[1] not in GENERATED}
     rrsets = {key: rrset_of(key[0], rdataset, key[1], rdataset.ttl) for key, rdataset in native.items()}
     soa = native.get((zone, "SOA"))
     serial = int(soa[0].serial) if soa else 0
-    return Snapshot(zone, serial, rrsets, signed=(zone, "DNSKEY") in rrsets, native=native)
+    return Snapshot(zone, serial, rrsets, signed=(zone, "DNSKEY") in rrsets, native=native, whole=whole)
 
 
 def _native(snapshot: Snapshot, key: Key, values: Collection[Value]) -> list[dns.rdata.Rdata]:

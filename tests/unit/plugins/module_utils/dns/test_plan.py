@@ -8,8 +8,9 @@ from collections.abc import Sequence
 import pytest
 from ansible_collections.postseal.mail.plugins.module_utils.dns.claims import Claim, Merged, Pending, Slot
 from ansible_collections.postseal.mail.plugins.module_utils.dns.errors import OwnershipConflict, PlanError, Several
-from ansible_collections.postseal.mail.plugins.module_utils.dns.plan import Rules, fingerprint, plan_zone
+from ansible_collections.postseal.mail.plugins.module_utils.dns.plan import Rules, fingerprint
 from ansible_collections.postseal.mail.plugins.module_utils.dns.records import RRset, Value
+from ansible_collections.postseal.mail.plugins.module_utils.dns.settle import plan_zone
 from ansible_collections.postseal.mail.plugins.module_utils.dns.zonetext import before_and_after
 from hypothesis import given
 from hypothesis import strategies as st
@@ -119,7 +120,7 @@ def test_nothing_of_ours_leaves_a_slot_that_waits_for_a_key() -> None:
 
 
 def test_ttls_stay_in_the_providers_range() -> None:
-    plan = plan_zone([claim(ZONE, "TXT", ONE, b"one=1", ttl=5)], snapshot(), "production", Rules(min_ttl=60))
+    plan = plan_zone([claim(ZONE, "TXT", ONE, b"one=1", ttl=5)], snapshot(), "production", rules=Rules(min_ttl=60))
     found = plan.expected[ZONE, "TXT"]
     assert found is not None
     assert found.ttl == 60
@@ -133,7 +134,7 @@ def test_a_changed_ttl_alone_is_a_change_and_removes_nothing() -> None:
 
 
 def test_providers_with_marks_of_their_own_need_no_registry() -> None:
-    plan = plan_zone([claim(ZONE, "TXT", ONE, b"one=1")], snapshot(), "production", Rules(registry=False))
+    plan = plan_zone([claim(ZONE, "TXT", ONE, b"one=1")], snapshot(), "production", rules=Rules(registry=False))
     assert [change.key for change in plan.changes] == [(ZONE, "TXT")]
     assert (ZONE, "TXT") in plan.marks
 

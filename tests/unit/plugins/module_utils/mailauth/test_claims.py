@@ -8,14 +8,19 @@ import pytest
 from ansible_collections.postseal.mail.plugins.module_utils.dns.claims import summary
 from ansible_collections.postseal.mail.plugins.module_utils.dns.errors import PlanError
 from ansible_collections.postseal.mail.plugins.module_utils.dns.records import Value
+from ansible_collections.postseal.mail.plugins.module_utils.dns.wire import rdata_of, value_of
+from ansible_collections.postseal.mail.plugins.module_utils.mailauth import slots
 from ansible_collections.postseal.mail.plugins.module_utils.mailauth.claims import desired, desired_claims
 from ansible_collections.postseal.mail.plugins.module_utils.model.keys import DkimPublicKey, HostKeys, TlsPublicKey
 from ansible_collections.postseal.mail.plugins.module_utils.model.types import (
+    Caa,
+    Dkim,
     Dmarc,
     Dns,
     Domain,
     MailHost,
     Model,
+    MtaSts,
     Mx,
     Ports,
     Spf,
@@ -125,3 +130,103 @@ def test_two_hosts_with_different_keys_are_named() -> None:
 def test_keys_of_other_domains_are_not_published() -> None:
     stray = HostKeys(A, (replace(RSA, domain="old.test"),), ())
     assert not any("old.test" in name for name, _ in published(MODEL, (stray,)))
+
+
+PARKED = Domain("old.test", dmarc=Dmarc("reject", rua=("mailto:d@shop.test",), alignment="strict"), parked=True)
+
+
+def test_a_parked_domain_says_no_with_every_standard() -> None:
+    key = HostKeys(A, (RSA, replace(RSA, domain="old.test")), ())
+    found = published(replace(MODEL, domains=(*MODEL.domains, PARKED)), (key,))
+    assert {place: values for place, values in found.items() if place[0].endswith("old.test")} == {
+        ("old.test", "TXT"): {b"v=spf1 -all"},
+        ("old.test", "MX"): {"0 ."},
+        ("*._domainkey.old.test", "TXT"): {b"v=DKIM1; p="},
+        ("_dmarc.old.test", "TXT"): {b"v=DMARC1; p=reject; adkim=s; aspf=s; rua=mailto:d@shop.test"},
+    }
+    parked = desired(replace(MODEL, domains=(PARKED,)), KEYS)
+    assert not [item for item in parked.pending if "old.test" in item.name]
+    assert not [claim for claim in parked.claims if claim.anchor == "old.test" and claim.slot.merge], "nobody may stay"
+
+
+def test_the_records_around_a_sending_domain() -> None:
+    domain = Domain(
+        "shop.test",
+        dkim=Dkim(delegate=(("s9", "s9.domainkey.example.net"),)),
+        dmarc=Dmarc("reject", testing=True, nonexistent_policy="reject"),
+        tls_rpt=("mailto:a@shop.test", "https://reports.test/a,b;c"),
+        mta_sts=MtaSts("20261121", "mta-sts.example.net"),
+    )
+    found = published(replace(MODEL, domains=(domain,)))
+    assert found["_dmarc.shop.test", "TXT"] == {b"v=DMARC1; p=reject; np=reject; t=y"}
+    assert found["_smtp._tls.shop.test", "TXT"] == {
+        b"v=TLSRPTv1; rua=mailto:a@shop.test,https://reports.test/a%2Cb%3Bc"
+    }
+    assert found["_mta-sts.shop.test", "TXT"] == {b"v=STSv1; id=20261121"}
+    assert found["mta-sts.shop.test", "CNAME"] == {"mta-sts.example.net."}
+    assert found["s9._domainkey.shop.test", "CNAME"] == {"s9.domainkey.example.net."}
+    alone = published(replace(MODEL, domains=(replace(domain, mta_sts=MtaSts("1")),)))
+    assert ("mta-sts.shop.test", "CNAME") not in alone
+
+
+def test_only_receivers_of_ours_are_told_to_take_reports() -> None:
+    def authorised(*rua: str, zones: tuple[tuple[str, str], ...] = ()) -> set[str]:
+        uris = tuple(f"mailto:d@{name}" for name in rua)
+        domain = Domain("shop.test", dmarc=Dmarc(rua=uris))
+        dns = replace(MODEL.dns, zones=zones)
+        model = replace(MODEL, domains=(domain, Domain("other.test")), dns=dns)
+        claims = [claim for claim in desired_claims(model, ()) if claim.slot.label == "report-consent"]
+        assert all(claim.value == b"v=DMARC1;" and not claim.required for claim in claims)
+        assert all(claim.name.endswith(claim.anchor) and claim.subject == "domain shop.test" for claim in claims)
+        return {claim.name for claim in claims}
+
+    assert authorised("shop.test", "news.shop.test", "stranger.test") == set()
+    assert authorised("other.test", "d.other.test") == {
+        "shop.test._report._dmarc.other.test",
+        "shop.test._report._dmarc.d.other.test",
+    }
+    assert authorised("r.zone.test", zones=(("zone.test", "p"),)) == {"shop.test._report._dmarc.r.zone.test"}
+
+
+def test_caa_is_published_at_every_name_of_the_service() -> None:
+    accounts = ("https://ca.test/acct/1", "https://ca.test/acct/2")
+    caa = Caa("ca.test", accounts, ("http-01",), "mailto:security@shop.test")
+    found = published(replace(MODEL, tls=replace(MODEL.tls, caa=caa)))
+    names = {name for name, rrtype in found if rrtype == "CAA"}
+    assert names == {A, B, "smtp.example.test"}
+    assert found[A, "CAA"] == {
+        *(f'0 issue "ca.test; accounturi={account}; validationmethods=http-01"' for account in accounts),
+        '0 iodef "mailto:security@shop.test"',
+    }
+    assert published(replace(MODEL, tls=replace(MODEL.tls, caa=Caa("ca.test", methods=()))))[A, "CAA"] == {
+        '0 issue "ca.test"'
+    }
+
+
+@pytest.mark.parametrize(("everywhere", "here"), [(True, False), (False, True), (False, False)])
+def test_taking_over_can_be_asked_for_everything_or_one_domain(everywhere: bool, here: bool) -> None:
+    domains = (replace(MODEL.domains[0], adopt=here), Domain("other.test"))
+    claims = desired_claims(replace(MODEL, dns=replace(MODEL.dns, adopt=everywhere), domains=domains), KEYS)
+    for claim in claims:
+        assert claim.adopt is (everywhere or (here and claim.anchor == "shop.test"))
+
+
+def test_what_is_found_in_a_zone_is_seen_in_the_slot_it_was_claimed_in() -> None:
+    everything = Domain(
+        "shop.test",
+        dkim=Dkim(delegate=(("s9", "s9.domainkey.example.net"),)),
+        dmarc=Dmarc(rua=("mailto:d@old.test",)),
+        mx=(Mx("mx.example.test"),),
+        tls_rpt=("mailto:a@shop.test",),
+        mta_sts=MtaSts("1", "mta-sts.example.net"),
+    )
+    tls = replace(MODEL.tls, caa=Caa("ca.test", iodef="mailto:security@shop.test"))
+    claims = desired_claims(replace(MODEL, domains=(everything, PARKED), tls=tls), KEYS)
+    assert {claim.type for claim in claims} == {"A", "AAAA", "CAA", "CNAME", "MX", "SRV", "TLSA", "TXT"}
+    for claim in claims:
+        slot = slots.slot_of(claim.key, claim.value)
+        assert slot is not None
+        assert (slot.label, slot.single) == (claim.slot.label, claim.slot.single)
+        assert slot.holds(claim.value)
+        # What servers send back is compared with what was claimed.
+        assert value_of(rdata_of(claim.type, claim.value)) == claim.value

@@ -128,3 +128,26 @@ def test_foreign_mechanisms_survive_any_history_and_merging_settles(
         assert "-~?+".index(record.all or "+") <= "-~".index(wanted.all or "")
         assert merged(wanted.encode(), value, share=share) == (value, share)
         found = [value]
+
+
+@pytest.mark.parametrize(
+    ("found", "share", "rest"),
+    [
+        (OURS, OURS, None),
+        (b"v=spf1 ip4:192.0.2.1 mx -all", b"v=spf1 ip4:192.0.2.1 -all", b"v=spf1 mx -all"),
+        (b"v=spf1 ip4:192.0.2.1 -all", b"v=spf1 ip4:192.0.2.1", b"v=spf1 -all"),
+        (b"v=spf1 ip4:192.0.2.1 -all exp=why.test", OURS, b"v=spf1 -all exp=why.test"),
+        (b"v=spf1 mx -all", b"v=spf1 ip4:192.0.2.1 -all", b"v=spf1 mx -all"),
+    ],
+)
+def test_what_is_left_for_others_when_we_go(found: bytes, share: bytes, rest: bytes | None) -> None:
+    assert slots.leave_spf(found, share) == rest
+
+
+@given(foreign=st.lists(FOREIGN, max_size=2), wanted=WANTED)
+def test_going_leaves_every_foreign_mechanism_and_none_of_ours(foreign: list[spf.Spf], wanted: spf.Spf) -> None:
+    value, share = merged(wanted.encode(), *(record.encode() for record in foreign))
+    rest = slots.leave_spf(value, share)
+    assert rest is None or isinstance(rest, bytes)
+    left = spf.parse(rest).mechanisms if rest is not None else ()
+    assert set(left) == {mechanism for record in foreign for mechanism in record.mechanisms}

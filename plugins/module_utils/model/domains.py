@@ -1,0 +1,79 @@
+# Copyright: the Postseal maintainers
+# GNU General Public License v3.0 or later (see LICENSE)
+"""What the inventory says of each domain: who may send as it, where its mail and its reports go."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True)
+class Spf:
+    """What an SPF record says besides the hosts' own addresses (RFC 7208). ``all`` is ``fail`` or ``softfail``."""
+
+    include: tuple[str, ...] = ()
+    all: str = "fail"
+    merge: bool = True
+
+
+@dataclass(frozen=True)
+class Dkim:
+    """DKIM policy of a domain. Algorithms: ``rsa2048``, ``rsa3072``, ``rsa4096``, ``ed25519``.
+
+    ``delegate`` pairs selectors with the names where other services that sign for the domain publish their keys.
+    """
+
+    algorithms: tuple[str, ...] = ("rsa2048", "ed25519")
+    delegate: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True)
+class Dmarc:
+    """DMARC policy of a domain (RFC 9989).
+
+    :param nonexistent_policy: for subdomains that do not exist
+    :param testing: receivers apply the policy one level lower
+    """
+
+    policy: str = "none"
+    subdomain_policy: str | None = None
+    rua: tuple[str, ...] = ()
+    alignment: str = "relaxed"
+    nonexistent_policy: str | None = None
+    testing: bool = False
+
+
+@dataclass(frozen=True)
+class MtaSts:
+    """That a domain has an MTA-STS policy (RFC 8461): ``id`` changes with it, ``host`` serves it elsewhere."""
+
+    id: str
+    host: str | None = None
+
+
+@dataclass(frozen=True)
+class Mx:
+    """One host that receives mail for a domain."""
+
+    host: str
+    preference: int = 10
+
+
+@dataclass(frozen=True)
+class Domain:
+    """A domain of the environment; ``mx`` is published only where the inventory names it.
+
+    :param parked: it neither sends nor receives mail, and its records say so
+    :param tls_rpt: where senders report on TLS towards the domain, ``mailto:`` or ``https:`` URIs (RFC 8460)
+    :param adopt: as :class:`Dns` has it, for this domain alone
+    """
+
+    name: str
+    spf: Spf = field(default_factory=Spf)
+    dkim: Dkim = field(default_factory=Dkim)
+    dmarc: Dmarc = field(default_factory=Dmarc)
+    mx: tuple[Mx, ...] = ()
+    parked: bool = False
+    tls_rpt: tuple[str, ...] = ()
+    mta_sts: MtaSts | None = None
+    adopt: bool = False
