@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from ansible_collections.postseal.mail.plugins.module_utils.dns.claims import Claim
 from ansible_collections.postseal.mail.plugins.module_utils.dns.leftovers import Leftovers
 from ansible_collections.postseal.mail.plugins.module_utils.dns.limits import Limits, refusals
 from ansible_collections.postseal.mail.plugins.module_utils.dns.plan import ZonePlan
@@ -15,7 +16,7 @@ from .zones import EVERYTHING, NS, SOA, ZONE, applied, claim, snapshot, starts
 ONE = starts("one")
 
 
-def many(count: int, value: bytes) -> list:
+def many(count: int, value: bytes) -> list[Claim]:
     return [claim(f"n{number}.{ZONE}", "TXT", ONE, b"one=" + value) for number in range(count)]
 
 

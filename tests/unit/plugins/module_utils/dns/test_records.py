@@ -34,6 +34,7 @@ def test_txt_text_means_the_same_to_dnspython(data: bytes) -> None:
 def test_txt_on_the_wire_carries_any_octets(data: bytes) -> None:
     rdata = rdata_of("TXT", data)
     wire = rdata.to_wire()
+    assert wire is not None
     again = dns.rdata.from_wire(dns.rdataclass.IN, dns.rdatatype.TXT, wire, 0, len(wire))
     assert value_of(again) == data
 
