@@ -84,6 +84,7 @@ class TestKnotSigned:
         needs = Claim(claim.name, claim.type, claim.slot, claim.value, 300, claim.anchor, "host", requires_dnssec=True)
         report = bench.publish(needs)
         assert (report.signed, report.state, report.error) == (True, "changed", "")
+        assert isinstance(bench.backend, KnotBackend)
         query = dns.message.make_query(claim.name, "TLSA", want_dnssec=True)
         answer = dns.query.udp(query, HOST, port=knots.secondary.port, timeout=2)
         assert {section.rdtype for section in answer.answer} == {dns.rdatatype.TLSA, dns.rdatatype.RRSIG}

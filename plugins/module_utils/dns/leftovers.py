@@ -52,11 +52,12 @@ def retire(
     :param unpublished: sets that are claimed and cannot be published now; nothing leaves them
     """
     waiting = tuple(dict.fromkeys((*pending, *leftovers.pending)))
-    spoken_for = (leftovers.claimed | unpublished) - set(wishes)
     free = [
         key
         for key in sorted(draft.marks)
-        if key not in spoken_for and not draft.snapshot.cut(key[0]) and not any(_waits(item, key) for item in waiting)
+        if (key in wishes or not (key in leftovers.claimed or key in unpublished))
+        and not draft.snapshot.cut(key[0])
+        and not any(_waits(item, key) for item in waiting)
     ]
     found: Retired = {}
     for key in free:

@@ -116,8 +116,11 @@ def _dkim(model: Model, keys: Iterable[HostKeys]) -> Iterator[Claim | Pending]:
                     f"{key.selector}: half of the mail would fail verification",
                     "Keep the key whose public half is in DNS, remove the other on its host, and run keys.yml again",
                 )
+    of_domain: dict[str, list[tuple[str, DkimPublicKey]]] = {}
+    for (name, selector), (_, key) in sorted(holders.items()):
+        of_domain.setdefault(name, []).append((selector, key))
     for domain in model.sending_domains:
-        found = sorted((selector, key) for (name, selector), (_, key) in holders.items() if name == domain.name)
+        found = of_domain.get(domain.name, [])
         for selector, key in found:
             name = dkim.record_name(domain.name, selector)
             value = dkim.build(key.algorithm, key.public)

@@ -8,14 +8,17 @@ import secrets
 from collections.abc import Sequence
 from typing import Any
 
+from ansible_collections.postseal.mail.plugins.module_utils.dns.claims import Claim
 from ansible_collections.postseal.mail.plugins.module_utils.dns.providers.base import Server
 from ansible_collections.postseal.mail.plugins.module_utils.dns.providers.cloudflare import CloudflareProvider
 from ansible_collections.postseal.mail.plugins.module_utils.dns.records import Value
 from ansible_collections.postseal.mail.plugins.module_utils.dns.snapshot import Snapshot
+from ansible_collections.postseal.mail.plugins.module_utils.mailauth.slots import SPF_MERGED
 from ansible_collections.postseal.mail.plugins.module_utils.model.types import Cloudflare as Settings
 from ansible_collections.postseal.mail.plugins.module_utils.model.types import Secret
 
 from ..knot import HOST
+from ..suite import Bench
 from .mirror import Mirror
 from .rules import Fields
 from .server import FakeCloudflare, Token
@@ -33,6 +36,11 @@ def entry(name: str, rrtype: str, ttl: int, value: Value) -> Fields:
     if rrtype == "MX":
         return {**head, "priority": int(words[0]), "content": words[1].rstrip(".")}
     return {**head, "content": value.rstrip(".")}
+
+
+def spf(bench: Bench, value: bytes) -> Claim:
+    """Return a claim on the apex's SPF record, which is united with other people's."""
+    return bench.claim("", "TXT", SPF_MERGED, value)
 
 
 class Cloudflare:

@@ -11,6 +11,7 @@ from pathlib import Path
 import jsonschema
 import pytest
 
+from ..suite import Bench
 from .backend import Cloudflare
 from .mirror import Mirror
 from .server import FakeCloudflare
@@ -45,3 +46,9 @@ def cloudflare(mirror: Mirror, unused_zones: Iterator[str]) -> Iterator[Cloudfla
         fake.check = lambda body: invalid.extend(error.message for error in SCHEMA.iter_errors(body))
         yield account
     assert invalid == []  # every body that was sent is a documented one
+
+
+@pytest.fixture
+def bench(cloudflare: Cloudflare) -> Bench:
+    """Return the zone with the provider as the product uses it: a fresh listing is good enough to add on."""
+    return Bench(cloudflare, cloudflare.provider(fresh=300.0))

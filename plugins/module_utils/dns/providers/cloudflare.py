@@ -23,7 +23,7 @@ from ..authority import resolver
 from ..errors import ConflictError, InvalidRecord, ProviderError, ZoneNotFound
 from ..ownership import digest
 from ..plan import ZonePlan
-from ..records import Key, RRset, canonical_name, within
+from ..records import Key, RRset, canonical_name
 from ..snapshot import Snapshot
 from ..wire import absolute
 from .base import Batch, Capabilities, Server
@@ -82,14 +82,16 @@ class CloudflareProvider:
 
     def zone_of(self, name: str) -> str:
         """Return the longest zone that holds ``name``; see :class:`.base.Provider`."""
-        candidates = [zone for zone in self._known() if within(name, zone)]
-        if not candidates:
+        known, zone = self._known(), name
+        while zone and zone not in known:
+            zone = zone.partition(".")[2]
+        if not zone:
             hint = (
                 f"Add the zone to the account, let the token of {self._api.variable} see it (permissions DNS Write and "
                 f"Zone Read), name it in zone_ids, or give postseal_dns.zones the provider that has {name}"
             )
             raise ZoneNotFound(self.name, "", f"the token shows no zone that holds {name}", hint)
-        return max(candidates, key=len)
+        return zone
 
     def _known(self) -> Mapping[str, tuple[_Zone, ...]]:
         with self._lock:

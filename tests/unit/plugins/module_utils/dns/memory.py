@@ -151,7 +151,8 @@ class Memory:
         if after.values:
             held.rrsets[made.key] = after
         if not self.caps.registry:
-            owner, marks = batch.body  # type: ignore[misc]  # made by render
+            assert isinstance(batch.body, tuple)
+            owner, marks = batch.body
             held.marks.pop((owner, made.key), None)
             if made.key in marks:
                 held.marks[owner, made.key] = marks[made.key]

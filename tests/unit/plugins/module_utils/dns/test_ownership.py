@@ -1,6 +1,7 @@
 # Copyright: the Postseal maintainers
 # GNU General Public License v3.0 or later (see LICENSE)
 from ansible_collections.postseal.mail.plugins.module_utils.dns.ownership import digest, format_line, parse_line
+from ansible_collections.postseal.mail.plugins.module_utils.dns.records import Key, Value
 from ansible_collections.postseal.mail.plugins.module_utils.dns.snapshot import Mark
 from hypothesis import given
 from hypothesis import strategies as st
@@ -24,7 +25,7 @@ def test_any_other_text_marks_nothing(line: bytes) -> None:
 
 
 def test_a_digest_depends_on_name_type_and_value() -> None:
-    keys: list[tuple[tuple[str, str], bytes | str]] = [
+    keys: list[tuple[Key, Value]] = [
         ((ZONE, "TXT"), b"a"),
         ((ZONE, "TXT"), b"b"),
         ((ZONE, "MX"), "a"),

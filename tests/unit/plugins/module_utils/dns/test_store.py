@@ -13,7 +13,7 @@ from ansible_collections.postseal.mail.plugins.module_utils.dns.records import R
 from ansible_collections.postseal.mail.plugins.module_utils.dns.restore import SavedSet
 from ansible_collections.postseal.mail.plugins.module_utils.dns.snapshot import Change, Mark
 from ansible_collections.postseal.mail.plugins.module_utils.dns.store import Store
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from .zones import ZONE
@@ -33,6 +33,7 @@ def load(store: Store, run: str) -> tuple[SavedSet, ...]:
     return store.load(run)[1]["knot", ZONE]
 
 
+@settings(deadline=None)  # it waits for the disk
 @given(
     before=st.none() | st.sets(st.binary(max_size=600), min_size=1, max_size=4),
     share=st.none() | st.binary(max_size=50),
