@@ -93,7 +93,7 @@ class History:
             self.world.put(name, "TXT", 3600, [f"v=spf1 {mechanism} ~all".encode()])
             return
         (value,) = found
-        record = spf.parse(value)  # type: ignore[arg-type]  # TXT data
+        record = spf.parse(value)  # TXT data
         if mechanism in record.mechanisms and mechanism not in includes:
             return
         rest = tuple(one for one in record.mechanisms if one != mechanism)
@@ -147,8 +147,8 @@ class History:
         for claim in claims:
             values = now[claim.key].values
             if claim.slot is slots.SPF_MERGED:
-                asked = set(spf.parse(claim.value).mechanisms)  # type: ignore[arg-type]
-                (record,) = [spf.parse(value) for value in values if _is_spf(value)]  # type: ignore[arg-type]
+                asked = set(spf.parse(claim.value).mechanisms)
+                (record,) = [spf.parse(value) for value in values if _is_spf(value)]
                 assert asked <= set(record.mechanisms)
             else:
                 assert claim.value in values
@@ -209,7 +209,7 @@ class History:
         for name, includes in self.includes.items():
             found = [value for value in now.get((name, "TXT"), _none(name)).values if _is_spf(value)]
             assert len(found) <= 1, f"{name} has {found}"
-            held = {one for value in found for one in spf.parse(value).mechanisms}  # type: ignore[arg-type]
+            held = {one for value in found for one in spf.parse(value).mechanisms}
             assert includes <= held, f"{name} lost {includes - held}"
 
 
