@@ -9,7 +9,7 @@ and texts that others saw (octodns/octodns-route53#14, getmoto/moto#7153, floci-
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import boto3.session
@@ -142,3 +142,12 @@ class Route53Backend:
     def change(self, action: str, written: dict[str, Any]) -> None:
         batch = {"Changes": [{"Action": action, "ResourceRecordSet": written}]}
         self.server.client.change_resource_record_sets(HostedZoneId=self.id, ChangeBatch=batch)
+
+
+def raising(error: Exception) -> Callable[..., Any]:
+    """Return a function that raises ``error`` whatever it is called with."""
+
+    def call(**_: Any) -> Any:
+        raise error
+
+    return call

@@ -27,7 +27,7 @@ from moto.route53 import models
 
 from .gateway import Gateway
 from .knot import HOST, free_port
-from .route53 import Route53Backend, Server, change_resource_record_sets
+from .route53 import Route53Backend, Server, change_resource_record_sets, raising
 from .suite import EVERYTHING, LONG, Bench, ProviderContract, starts
 
 

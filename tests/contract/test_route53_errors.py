@@ -4,9 +4,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
-
 import botocore.exceptions
 import pytest
 from ansible_collections.postseal.mail.plugins.module_utils.dns.errors import (
@@ -25,6 +22,7 @@ from ansible_collections.postseal.mail.plugins.module_utils.dns.throttle import 
 from ansible_collections.postseal.mail.plugins.module_utils.model.types import Route53, Secret
 from botocore.stub import Stubber
 
+from .route53 import raising
 from .suite import EVERYTHING, Bench
 
 ZONE = {"Id": "/hostedzone/Z1", "Name": "stub.test.", "CallerReference": "x"}
@@ -124,13 +122,6 @@ def test_patience_ends(stubbed: Stubbed) -> None:
         stubbed.stub.add_client_error("change_resource_record_sets", "Throttling", "Rate exceeded", 400)
     with pytest.raises(RateLimited, match="has no time for us"):
         stubbed.apply()
-
-
-def raising(error: Exception) -> Callable[..., Any]:
-    def call(**_: Any) -> Any:
-        raise error
-
-    return call
 
 
 @pytest.mark.parametrize(
