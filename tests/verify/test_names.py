@@ -98,26 +98,6 @@ def test_srv(domain: Domain, claims: Claims) -> None:
     _expect_claims(claims, "srv", (domain.name,), "the model asks for no SRV record")
 
 
-@check("RPT-1")
-def test_tls_reports(domain: Domain, claims: Claims) -> None:
-    _expect_claims(claims, "tlsrpt", (domain.name,), "the inventory asks for no reports on TLS")
-
-
-@check("STS-1")
-def test_mta_sts(domain: Domain, claims: Claims) -> None:
-    _expect_claims(claims, "sts", (domain.name,), "the inventory announces no MTA-STS policy")
-
-
-@check("DMARC-2")
-def test_dmarc_consent(domain: Domain, claims: Claims) -> None:
-    _expect_claims(claims, "report-consent", (domain.name,), "no other domain here sends its DMARC reports there")
-
-
-@check("CAA-1")
-def test_caa(service_name: str, claims: Claims) -> None:
-    _expect_claims(claims, "caa:", (service_name,), "the inventory asks for no CAA record")
-
-
 @check("DANE-1")
 def test_tlsa(service_name: str, claims: Claims, observed: Observer) -> None:
     found = claims.of("tlsa:", (service_name,))
