@@ -23,7 +23,7 @@ import dns.tsigkeyring
 import dns.update
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
 from .site import HOSTS, ROOT, on
 
@@ -172,7 +172,7 @@ class Authority:
     def certify(self, public_pem: str, names: Iterable[str], days: float) -> str:
         """Return a certificate, in PEM, for a public key and names, valid for ``days`` from now."""
         public = serialization.load_pem_public_key(public_pem.encode())
-        assert isinstance(public, ec.EllipticCurvePublicKey), "the hosts' TLS keys are ECDSA"
+        assert isinstance(public, ec.EllipticCurvePublicKey | rsa.RSAPublicKey)
         now = datetime.now(UTC)
         leaf = (
             x509.CertificateBuilder()
