@@ -10,7 +10,7 @@ from typing import Any
 
 from ansible.errors import AnsibleActionFail, AnsibleError
 
-from ..module_utils.model.load import GROUP, VARIABLES, HostVariables, Inventory, load
+from ..module_utils.model.load import GROUP, HostVariables, Inventory, load
 from ..module_utils.model.problems import Collector, InventoryError, Problem
 from ..module_utils.model.types import Model
 
@@ -85,6 +85,3 @@ def _plain(value: Any) -> Any:
     if isinstance(value, (list, tuple)):
         return [_plain(element) for element in value]
     return value
-
-
-__all__ = ["VARIABLES", "describe", "load_model", "read_inventory"]

@@ -58,7 +58,7 @@ def selector(environment: str, today: date, algorithm: str) -> str:
 
 def relevant(model: Model, keys: HostKeys) -> HostKeys:
     """Return ``keys`` without those of domains or algorithms that the inventory does not name."""
-    wanted = {(domain.name, algorithm) for domain in model.sending_domains for algorithm in domain.dkim.algorithms}
+    wanted = _wanted(model)
     names = {host.name for host in model.hosts}
     return HostKeys(
         host=keys.host,
@@ -69,8 +69,7 @@ def relevant(model: Model, keys: HostKeys) -> HostKeys:
 
 def complete(model: Model, keys: HostKeys) -> bool:
     """Tell whether one host holds a key for each domain and algorithm, and its TLS key."""
-    wanted = {(domain.name, algorithm) for domain in model.domains for algorithm in domain.dkim.algorithms}
-    return bool(keys.tls) and wanted == {(key.domain, key.algorithm) for key in relevant(model, keys).dkim}
+    return bool(keys.tls) and set(_wanted(model)) == {(key.domain, key.algorithm) for key in relevant(model, keys).dkim}
 
 
 def plan(model: Model, held: Sequence[HostKeys], host: MailHost, today: date) -> KeyPlan:
@@ -83,10 +82,9 @@ def plan(model: Model, held: Sequence[HostKeys], host: MailHost, today: date) ->
     known = {keys.host: relevant(model, keys) for keys in held}
     exists = {(key.domain, key.algorithm) for keys in known.values() for key in keys.dkim}
     missing = [
-        NewKey(domain.name, selector(model.environment, today, algorithm), algorithm)
-        for domain in model.sending_domains
-        for algorithm in domain.dkim.algorithms
-        if (domain.name, algorithm) not in exists
+        NewKey(domain, selector(model.environment, today, algorithm), algorithm)
+        for domain, algorithm in _wanted(model)
+        if (domain, algorithm) not in exists
     ]
     silent = [other.name for other in model.hosts if other.name not in known]
     if missing and silent:
@@ -106,6 +104,11 @@ def plan(model: Model, held: Sequence[HostKeys], host: MailHost, today: date) ->
         receive=tuple(sorted((key for key in donors if key not in own), key=_order)),
         tls=host.name in known and not known[host.name].tls,
     )
+
+
+def _wanted(model: Model) -> tuple[tuple[str, str], ...]:
+    """Return (domain, algorithm) of every key the inventory asks for; a parked domain has none."""
+    return tuple((domain.name, algorithm) for domain in model.sending_domains for algorithm in domain.dkim.algorithms)
 
 
 def _order(key: DkimPublicKey) -> tuple[str, str, str]:

@@ -79,6 +79,12 @@ def test_a_host_is_complete_with_a_key_of_each_kind(model: Model) -> None:
     assert not complete(model, _held(NAMES[0], RSA, ED, tls=False))
 
 
+def test_a_parked_domain_does_not_keep_a_host_from_being_complete() -> None:
+    parked = {**SMALLEST, "postseal_domains": [*SMALLEST["postseal_domains"], {"name": "example.org", "parked": True}]}
+    model = load(Inventory("production", parked, {NAMES[0]: HostVariables("192.0.2.1")}))
+    assert complete(model, _held(NAMES[0], RSA, ED))
+
+
 def test_keys_of_other_domains_and_algorithms_are_left_alone(model: Model) -> None:
     foreign = DkimPublicKey("example.net", "s", "rsa2048", "X")
     unwanted = DkimPublicKey("example.com", "s", "rsa4096", "X")
