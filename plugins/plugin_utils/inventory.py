@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +25,7 @@ def load_model(task_vars: Mapping[str, Any], templar: Any) -> Model:
     Raises :class:`AnsibleActionFail` whose message lists every problem, one a line.
     """
     try:
-        return load(read_inventory(task_vars, templar))
+        return load(read_inventory(task_vars, templar), datetime.now(tz=UTC).date())
     except InventoryError as error:
         raise AnsibleActionFail(describe(error.problems)) from None
 
@@ -77,11 +78,13 @@ def _value(source: Mapping[str, Any], name: str, templar: Any, collector: Collec
 
 
 def _plain(value: Any) -> Any:
-    """Return ``value`` without Ansible's own types, so that the model holds nothing but Python's."""
+    """Return ``value`` as JSON has it, without Ansible's own types: the model's input also travels through a pipe."""
     if isinstance(value, Mapping):
         return {_plain(key): _plain(element) for key, element in value.items()}
     if isinstance(value, str):
         return str(value)
+    if isinstance(value, date):
+        return value.isoformat()
     if isinstance(value, (list, tuple)):
         return [_plain(element) for element in value]
     return value

@@ -5,12 +5,13 @@
 from __future__ import annotations
 
 import re
+from datetime import date
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
-from ansible_collections.postseal.mail.plugins.module_utils.model import dns, senders, services
+from ansible_collections.postseal.mail.plugins.module_utils.model import applications, dns, guards, senders, services
 from ansible_collections.postseal.mail.plugins.module_utils.model.load import (
     HOST_VARIABLES,
     VARIABLES,
@@ -20,20 +21,24 @@ from ansible_collections.postseal.mail.plugins.module_utils.model.load import (
 )
 
 REFERENCE = Path(__file__).resolve().parents[2] / "docs" / "inventory.md"
-HASH = "{SHA512-CRYPT}$6$saltsalt$" + "a" * 86
+TODAY = date(2026, 11, 22)
+HASHES = ["{SSHA512}" + letter * 107 + "=" for letter in "AB"]
+PASSWORD = "9tFq-3mZr_Kd0xWbLs7uHv2nYc"
 
 
 def _examples() -> dict[str, Any]:
     variables: dict[str, Any] = {}
     for block in re.findall(r"```yaml\n(.*?)```", REFERENCE.read_text("utf-8"), re.DOTALL):
-        text = block.replace('"{SHA512-CRYPT}$6$..."', f'"{HASH}"').replace('"{{ vault_tsig }}"', "c2VjcmV0")
+        text = block.replace('"{{ vault_tsig }}"', "c2VjcmV0").replace('"{{ vault_limits_password }}"', PASSWORD)
+        for written in HASHES:
+            text = text.replace('"{SSHA512}..."', f'"{written}"', 1)
         if "hosts:" not in text:
             variables.update(yaml.safe_load(text))
     return variables
 
 
 def test_the_reference_is_a_valid_inventory() -> None:
-    model = load(Inventory("production", _examples(), {"mail-a.example.com": HostVariables("203.0.113.10")}))
+    model = load(Inventory("production", _examples(), {"mail-a.example.com": HostVariables("203.0.113.10")}), TODAY)
     assert model.probe is not None
     assert model.submission.ports.alternative == 2525
 
@@ -41,9 +46,11 @@ def test_the_reference_is_a_valid_inventory() -> None:
 def test_every_key_is_in_the_reference() -> None:
     text = REFERENCE.read_text("utf-8")
     keys = {*VARIABLES, *HOST_VARIABLES, *dns.KEYS, *services.TLS_KEYS, *services.CAA_KEYS}
-    keys |= {*senders._DOMAIN_KEYS, *senders._CREDENTIAL_KEYS, *senders._PROBE_KEYS}
+    keys |= {*senders._DOMAIN_KEYS, *applications.CREDENTIAL_KEYS, *applications.PROBE_KEYS}
+    keys |= {*applications.RATE_KEYS, *guards.LIMITS_KEYS, *guards.STORE_KEYS, *guards.FIREWALL_KEYS, *guards.LOG_KEYS}
+    keys |= {*guards.CONTAINMENT_KEYS, *guards.SPIKE_KEYS, *guards.BOUNCES_KEYS, *services.SUBMISSION_KEYS}
     keys |= {*senders._SPF_KEYS, *senders._DKIM_KEYS, *senders._DMARC_KEYS, *senders._STS_KEYS}
-    missing = [key for key in sorted(keys) if f"{key}:" not in text]
+    missing = [key for key in sorted(keys - {"secret"}) if f"{key}:" not in text]
     assert missing == []
 
 

@@ -7,12 +7,17 @@ from __future__ import annotations
 import ipaddress
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import date
 from typing import Any
 
 from . import rules, values
+from .applications import read_credentials, read_probe, read_rate
+from .credentials import Rate
+from .defences import SendingLimits
 from .dns import read_dns
+from .guards import LIMITS_KEYS, read_containment, read_firewall, read_log, read_store
 from .problems import Collector, Invalid, InventoryError, Section, nearest
-from .senders import read_credentials, read_domains, read_probe
+from .senders import read_domains
 from .services import read_submission, read_tls
 from .types import MailHost, Model
 
@@ -23,6 +28,10 @@ VARIABLES = (
     "postseal_dns",
     "postseal_domains",
     "postseal_credentials",
+    "postseal_limits",
+    "postseal_firewall",
+    "postseal_containment",
+    "postseal_log",
     "postseal_probe",
 )
 HOST_VARIABLES = ("postseal_addresses",)
@@ -46,8 +55,11 @@ class Inventory:
     hosts: Mapping[str, HostVariables] = field(default_factory=dict)
 
 
-def load(inventory: Inventory) -> Model:
-    """Return the model of ``inventory``; raises :class:`InventoryError` with every problem found, not the first."""
+def load(inventory: Inventory, today: date) -> Model:
+    """Return the model of ``inventory`` on the day ``today`` (UTC).
+
+    Raises :class:`InventoryError` with every problem found, not the first.
+    """
     collector = Collector()
     _unknown_variables(inventory.variables, collector)
     variables = Section(
@@ -69,11 +81,30 @@ def load(inventory: Inventory) -> Model:
     tls = read_tls(variables)
     dns = read_dns(variables)
     domains = read_domains(variables)
-    credentials = read_credentials(variables)
-    probe = read_probe(variables)
+    limits = variables.section("postseal_limits", LIMITS_KEYS)
+    default_rate = read_rate(limits, "default", Rate())
+    credentials = read_credentials(variables, today, default_rate)
+    probe = read_probe(variables, credentials)
+    containment = read_containment(variables)
+    counted = containment.enabled or any(credential.rate for credential in credentials)
+    store = read_store(limits, hosts, counted)
+    firewall, log = read_firewall(variables), read_log(variables)
     if dns is None or tls is None:
         raise InventoryError(collector.problems)
-    model = Model(environment, hosts, submission, tls, dns, domains, credentials, probe)
+    model = Model(
+        environment,
+        hosts,
+        submission,
+        tls,
+        dns,
+        domains,
+        credentials,
+        probe,
+        SendingLimits(default_rate, store),
+        firewall,
+        containment,
+        log,
+    )
     rules.check(model, collector)
     if collector.problems:
         raise InventoryError(collector.problems)

@@ -131,7 +131,7 @@ class Section:
 
     def each(self, key: str, parser: Callable[[Any], T]) -> tuple[T, ...]:
         """Return the parsed elements of the list below ``key`` that are valid; note the others and duplicates."""
-        parsed: list[T] = []
+        parsed: dict[T, None] = {}
         for path, element in self.items(key):
             value = self.collector.parse(path, element, parser)
             if value is None:
@@ -139,7 +139,7 @@ class Section:
             if value in parsed:
                 self.collector.add(path, "is listed twice; remove one", element)
             else:
-                parsed.append(value)
+                parsed[value] = None
         return tuple(parsed)
 
 

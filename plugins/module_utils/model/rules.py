@@ -9,13 +9,15 @@ from collections.abc import Iterable
 from .problems import Collector
 from .types import Model
 
+_SHARED = "postseal_submission.shared_senders"
+
 
 def check(model: Model, collector: Collector) -> None:
     """Note every rule that ``model`` breaks."""
     _unique("postseal_domains", "name", (domain.name for domain in model.domains), collector)
-    _unique("postseal_credentials", "name", (credential.login for credential in model.credentials), collector)
     _unique("group postseal_submission", "address", _addresses(model), collector)
     _senders(model, collector)
+    _overlaps(model, collector)
     _parked(model, collector)
     _names(model, collector)
     _probe(model, collector)
@@ -54,6 +56,36 @@ def _senders(model: Model, collector: Collector) -> None:
                 collector.add(f"{path}.senders[{position}]", fix, sender)
 
 
+def _overlaps(model: Model, collector: Collector) -> None:
+    """Each login, password and sender is one credential's, except for senders that are shared on purpose."""
+    logins: dict[str, str] = {}
+    passwords: dict[str, str] = {}
+    owners: dict[str, str] = {}
+    shared = set(model.submission.shared_senders)
+    for index, credential in enumerate(model.credentials):
+        path = f"postseal_credentials[{index}]"
+        if credential.login in logins:
+            collector.add(
+                f"{path}.name", f"is the login of {logins[credential.login]} too; remove one", credential.login
+            )
+            continue
+        logins[credential.login] = path
+        for key, found in (("secret_hash", credential.secret_hash), ("previous_hash", credential.previous_hash)):
+            if found is not None and passwords.setdefault(found.reveal(), path) != path:
+                fix = f"is the password of {passwords[found.reveal()]} too; issue each its own"
+                collector.add(f"{path}.{key}", fix)
+        for sender in () if credential.revoked else credential.senders:
+            owners.setdefault(sender, credential.login)
+    for index, credential in enumerate(model.credentials):
+        for sender in () if credential.revoked else credential.senders:
+            domain = sender[sender.rfind("@") :]
+            for wider in dict.fromkeys((sender, domain)):
+                owner = owners.get(wider, credential.login)
+                if owner != credential.login and not shared & {sender, wider}:
+                    fix = f"may be used by {owner} too; leave it to one of them, or list it in {_SHARED}"
+                    collector.add(f"postseal_credentials[{index}].senders", fix, sender)
+
+
 def _parked(model: Model, collector: Collector) -> None:
     """Nobody may send as a parked domain, so nothing that sends may be named after it."""
     if model.domains and not model.sending_domains:
@@ -85,5 +117,13 @@ def _names(model: Model, collector: Collector) -> None:
 
 
 def _probe(model: Model, collector: Collector) -> None:
-    if model.probe and model.probe.credential not in {credential.name for credential in model.credentials}:
-        collector.add("postseal_probe.credential", "is not one of postseal_credentials", model.probe.credential)
+    if model.probe is None:
+        return
+    path, name = "postseal_probe.credential", model.probe.credential
+    found = [credential for credential in model.credentials if name in (credential.name, credential.login)]
+    if not found:
+        collector.add(path, "is not one of postseal_credentials", name)
+    elif len(found) > 1:
+        collector.add(path, f"is the name of several; say which: {', '.join(item.login for item in found)}", name)
+    elif not found[0].active:
+        collector.add(path, "is shut out (suspended or revoked); name another for the proof", name)

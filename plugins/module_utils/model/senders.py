@@ -1,6 +1,6 @@
 # Copyright: the Postseal maintainers
 # GNU General Public License v3.0 or later (see LICENSE)
-"""Read who sends: ``postseal_domains``, ``postseal_credentials`` and ``postseal_probe``."""
+"""Read which domains send, and what is published of them: ``postseal_domains``."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 
 from . import values
 from .problems import Collector, Invalid, Section, elements
-from .types import Credential, Dkim, Dmarc, Domain, MtaSts, Mx, Probe, Spf
+from .types import Dkim, Dmarc, Domain, MtaSts, Mx, Spf
 
 ALGORITHMS = ("rsa2048", "rsa3072", "rsa4096", "ed25519")
 _POLICY_ID = re.compile(r"[A-Za-z0-9]{1,32}")
@@ -21,8 +21,6 @@ _DMARC_KEYS = ("policy", "subdomain_policy", "nonexistent_policy", "testing", "r
 _STS_KEYS = ("id", "host")
 # What still makes sense for a domain without mail.
 _PARKED_KEYS = ("name", "parked", "dmarc", "adopt")
-_CREDENTIAL_KEYS = ("name", "domain", "secret_hash", "senders", "networks")
-_PROBE_KEYS = ("credential", "secret", "recipient", "mailbox")
 
 
 def read_domains(variables: Section) -> tuple[Domain, ...]:
@@ -126,41 +124,3 @@ def _mx(value: Any, path: str, collector: Collector) -> Mx | None:
     host = said.require("host", values.domain_name, "give the host that receives mail for this domain")
     preference = said.get("preference", values.integer(0, 65535), Mx.preference)
     return None if host is None else Mx(host, preference)
-
-
-def read_credentials(variables: Section) -> tuple[Credential, ...]:
-    """Return the application credentials that are valid; the others are noted."""
-    listed = elements(variables.values.get("postseal_credentials"), "postseal_credentials", variables.collector)
-    found = (_credential(value, path, variables.collector) for path, value in listed)
-    return tuple(credential for credential in found if credential is not None)
-
-
-def _credential(value: Any, path: str, collector: Collector) -> Credential | None:
-    said = Section(value, path, collector, _CREDENTIAL_KEYS)
-    name = said.require("name", values.label, "give the application a name, like shop")
-    domain = said.require("domain", values.domain_name, "give the domain it sends for")
-    secret_hash = said.require(
-        "secret_hash", values.password_hash, "give the hash of its password: openssl passwd -6", secret=True
-    )
-    senders = said.each("senders", values.sender)
-    networks = said.each("networks", values.network)
-    for key, parsed in (("senders", senders), ("networks", networks)):
-        if said.has(key) and not parsed:
-            collector.add(said.at(key), "must not be empty; leave the key out to have the default")
-    if name is None or domain is None or secret_hash is None:
-        return None
-    return Credential(name, domain, secret_hash, senders or (f"{name}@{domain}",), networks)
-
-
-def read_probe(variables: Section) -> Probe | None:
-    """Return how the proof sends its message, or ``None`` when the inventory has no probe."""
-    if not variables.has("postseal_probe"):
-        return None
-    said = variables.section("postseal_probe", _PROBE_KEYS)
-    credential = said.require("credential", values.label, "name one of postseal_credentials")
-    secret = said.require("secret", values.secret, "give that credential's password, from your vault", secret=True)
-    recipient = said.require("recipient", values.mail_address, "give an address whose mail the controller can read")
-    mailbox = said.require("mailbox", values.path, "give the directory where the received messages appear")
-    if credential is None or secret is None or recipient is None or mailbox is None:
-        return None
-    return Probe(credential, secret, recipient, mailbox)

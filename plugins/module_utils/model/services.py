@@ -19,6 +19,8 @@ ISSUERS = {
 ISSUER_NAMES = dict.fromkeys(ISSUERS.values(), "letsencrypt.org")
 # RFC 8657 4: the methods that RFC 8555 and RFC 8737 register.
 METHODS = ("http-01", "dns-01", "tls-alpn-01")
+SUBMISSION_KEYS = ("hostname", "ports", "limits", "reveal", "shared_senders")
+REVEALED = ("client", "login", "user_agent")
 TLS_KEYS = ("issuer", "contact", "ca", "caa")
 CAA_KEYS = ("issuer", "accounts", "methods", "iodef")
 _MAX_MESSAGE = 1024**3
@@ -26,7 +28,7 @@ _MAX_MESSAGE = 1024**3
 
 def read_submission(variables: Section) -> Submission:
     """Return the submission service; absent parts have the defaults of :class:`Submission`."""
-    said = variables.section("postseal_submission", ("hostname", "ports", "limits"))
+    said = variables.section("postseal_submission", SUBMISSION_KEYS)
     ports = said.section("ports", ("implicit_tls", "starttls", "alternative"))
     limits = said.section("limits", ("message_size", "recipients"))
     default = Submission()
@@ -41,6 +43,8 @@ def read_submission(variables: Section) -> Submission:
             message_size=limits.get("message_size", values.size, default.limits.message_size),
             recipients=limits.get("recipients", values.integer(1, 10000), default.limits.recipients),
         ),
+        reveal=said.each("reveal", values.choice(REVEALED)),
+        shared_senders=said.each("shared_senders", values.sender),
     )
     if len(set(read.ports.all)) != len(read.ports.all):
         said.collector.add(said.at("ports"), "uses one port twice; give each service its own", list(read.ports.all))

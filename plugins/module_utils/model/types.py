@@ -10,21 +10,29 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from functools import cached_property
+from ipaddress import ip_network
 
+from .credentials import Credential, Quota, Rate
+from .defences import Bounces, Containment, CounterStore, Firewall, Log, SendingLimits, Spike
 from .domains import Dkim, Dmarc, Domain, MtaSts, Mx, Spf
 from .providers import Cloudflare, OctoDns, PowerDns, Provider, Rfc2136, Route53, Tsig, ZoneFile
 from .secret import Secret
 
 __all__ = [
+    "Bounces",
     "Caa",
     "Cloudflare",
+    "Containment",
+    "CounterStore",
     "Credential",
     "Dkim",
     "Dmarc",
     "Dns",
     "DnsLimits",
     "Domain",
+    "Firewall",
     "Limits",
+    "Log",
     "MailHost",
     "Model",
     "MtaSts",
@@ -34,10 +42,14 @@ __all__ = [
     "PowerDns",
     "Probe",
     "Provider",
+    "Quota",
+    "Rate",
     "Rfc2136",
     "Route53",
     "Secret",
+    "SendingLimits",
     "Spf",
+    "Spike",
     "Submission",
     "Tls",
     "Tsig",
@@ -83,11 +95,17 @@ class Limits:
 
 @dataclass(frozen=True)
 class Submission:
-    """The submission service: the shared name applications connect to (``None``: each host's own), ports, limits."""
+    """The submission service: the shared name applications connect to (``None``: each host's own), ports, limits.
+
+    :param reveal: what headers tell of the sender: ``client`` (its address), ``login``, ``user_agent``
+    :param shared_senders: addresses and ``@domain`` that more than one credential may write as
+    """
 
     hostname: str | None = None
     ports: Ports = field(default_factory=Ports)
     limits: Limits = field(default_factory=Limits)
+    reveal: tuple[str, ...] = ()
+    shared_senders: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -153,22 +171,6 @@ class Dns:
 
 
 @dataclass(frozen=True)
-class Credential:
-    """One application's credential: ``login`` is ``name@domain``, ``senders`` are addresses or ``@domain``."""
-
-    name: str
-    domain: str
-    secret_hash: Secret
-    senders: tuple[str, ...]
-    networks: tuple[str, ...] = ()
-
-    @property
-    def login(self) -> str:
-        """What the application types as its user name."""
-        return f"{self.name}@{self.domain}"
-
-
-@dataclass(frozen=True)
 class Probe:
     """The message that the proof sends: by which credential, to whom, and where the controller can read it."""
 
@@ -180,7 +182,10 @@ class Probe:
 
 @dataclass(frozen=True)
 class Model:
-    """One environment, whole and valid."""
+    """One environment, whole and valid.
+
+    :param limits: how much credentials may send; what one message may hold is ``submission.limits``
+    """
 
     environment: str
     hosts: tuple[MailHost, ...]
@@ -190,6 +195,17 @@ class Model:
     domains: tuple[Domain, ...]
     credentials: tuple[Credential, ...]
     probe: Probe | None = None
+    limits: SendingLimits = field(default_factory=SendingLimits)
+    firewall: Firewall = field(default_factory=Firewall)
+    containment: Containment = field(default_factory=Containment)
+    log: Log = field(default_factory=Log)
+
+    @cached_property
+    def never_banned(self) -> tuple[str, ...]:
+        """Networks that failed logins never ban: those said, those applications are tied to, and the hosts' own."""
+        own = (str(ip_network(address)) for host in self.hosts for address in host.addresses)
+        tied = (network for credential in self.credentials for network in credential.networks)
+        return tuple(dict.fromkeys((*self.firewall.never, *tied, *own)))
 
     @property
     def sending_domains(self) -> tuple[Domain, ...]:
@@ -215,12 +231,14 @@ class Model:
                 return candidate
         raise KeyError(name)
 
+    @cached_property
+    def _credentials(self) -> dict[str, Credential]:
+        names = {credential.name: credential for credential in reversed(self.credentials)}
+        return {**names, **{credential.login: credential for credential in self.credentials}}
+
     def credential(self, name: str) -> Credential:
-        """Return the credential called ``name``; raises :class:`KeyError`."""
-        for candidate in self.credentials:
-            if candidate.name == name:
-                return candidate
-        raise KeyError(name)
+        """Return the credential with that login, or the first with that name; raises :class:`KeyError`."""
+        return self._credentials[name]
 
     def service_names(self, host: MailHost) -> tuple[str, ...]:
         """Names a certificate of ``host`` must carry: its own, then the shared submission name."""

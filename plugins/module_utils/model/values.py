@@ -9,19 +9,22 @@ import binascii
 import ipaddress
 import re
 from collections.abc import Callable, Sequence
+from datetime import date, datetime
 from typing import Any
 from urllib.parse import urlsplit
 
 import idna
 
+from .passwords import check_hash
 from .problems import Invalid, nearest
 from .types import Secret
 
 _LOCAL_PART = re.compile(r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+(\.[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+)*")
-_SHA512_CRYPT = re.compile(r"\{SHA512-CRYPT\}\$6\$(rounds=[1-9][0-9]{3,8}\$)?[./0-9A-Za-z]{1,16}\$[./0-9A-Za-z]{86}")
 _SELECTOR = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?(\.[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)*")
 _SIZE = re.compile(r"([1-9][0-9]*)([KMG]?)", re.IGNORECASE)
 _SIZE_UNITS = {"": 1, "K": 1024, "M": 1024**2, "G": 1024**3}
+_DURATION = re.compile(r"([1-9][0-9]{0,8})([smhdw])")
+_DURATION_UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 7 * 86400}
 _MAX_NAME = 253
 _MAX_LOCAL = 64
 _MAX_PORT = 65535
@@ -245,11 +248,28 @@ def base64_secret(value: Any) -> Secret:
 
 
 def password_hash(value: Any) -> Secret:
-    """Return a ``{SHA512-CRYPT}`` hash in Dovecot's notation."""
-    written = text(value)
-    if not _SHA512_CRYPT.fullmatch(written):
-        raise Invalid('must be "{SHA512-CRYPT}$6$<salt>$<hash>"; make one with: openssl passwd -6')
-    return Secret(written)
+    """Return a password's hash in Dovecot's notation."""
+    return check_hash(text(value))
+
+
+def day(value: Any) -> date:
+    """Return a calendar day from ``2027-06-30``, which YAML reads as a date itself."""
+    try:
+        if isinstance(value, str):
+            return date.fromisoformat(value.strip())
+    except ValueError:
+        pass
+    if isinstance(value, date) and not isinstance(value, datetime):
+        return value
+    raise Invalid("must be a day, like 2027-06-30")
+
+
+def duration(value: Any) -> int:
+    """Return seconds from ``90s``, ``10m``, ``1h``, ``30d`` or ``4w``."""
+    match = _DURATION.fullmatch(value.strip()) if isinstance(value, str) else None
+    if not match:
+        raise Invalid("must be a number with its unit, like 10m, 1h, 30d or 4w")
+    return int(match[1]) * _DURATION_UNITS[match[2]]
 
 
 def _kind(value: object) -> str:

@@ -9,6 +9,7 @@ import os
 import subprocess
 import sys
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -80,7 +81,7 @@ def _given(text: bytes) -> Given:
     except (ValueError, KeyError, TypeError):
         raise GivenError("the inventory came in a form that this version does not know") from None
     try:
-        model = load(inventory)
+        model = load(inventory, datetime.now(tz=UTC).date())
     except InventoryError as error:
         raise GivenError("\n  ".join(["the inventory has problems:", *map(str, error.problems)])) from None
     # The model's names are canonical, the inventory's are as written.

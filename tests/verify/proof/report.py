@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
+from itertools import chain
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree as ET
@@ -42,7 +43,9 @@ class Run:
 
 def secrets(model: Model) -> tuple[str, ...]:
     """Return every secret of the model that could stray into evidence."""
-    found = [credential.secret_hash.reveal() for credential in model.credentials]
+    stored = (model.limits.store.password if model.limits.store else None,)
+    held = ((one.secret_hash, one.previous_hash, one.secret) for one in model.credentials)
+    found = [secret.reveal() for secret in (*stored, *chain.from_iterable(held)) if secret is not None]
     found += [secret.reveal() for secret in providers.secrets(model.dns.providers)]
     if model.probe:
         found.append(model.probe.secret.reveal())

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable
+from datetime import date
 from typing import Any
 
 import pytest
@@ -22,6 +23,7 @@ SMALLEST: dict[str, Any] = {
     "postseal_domains": [{"name": "example.com"}],
     "postseal_credentials": [{"name": "shop", "domain": "example.com", "secret_hash": HASH}],
 }
+TODAY = date(2026, 11, 22)
 HOSTS = {"mail-a.example.com": HostVariables(ansible_host="203.0.113.10")}
 
 
@@ -39,7 +41,7 @@ def problems() -> Callable[..., tuple[Problem, ...]]:
         variables: dict[str, Any], hosts: dict[str, HostVariables] | None = None, folder: str = "production"
     ) -> Any:
         with pytest.raises(InventoryError) as caught:
-            load(Inventory(folder, variables, HOSTS if hosts is None else hosts))
+            load(Inventory(folder, variables, HOSTS if hosts is None else hosts), TODAY)
         return caught.value.problems
 
     return find

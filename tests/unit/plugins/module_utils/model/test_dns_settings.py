@@ -28,7 +28,7 @@ from ansible_collections.postseal.mail.plugins.module_utils.model.types import (
 from hypothesis import given
 from hypothesis import strategies as st
 
-from .conftest import HOSTS, SMALLEST
+from .conftest import HOSTS, SMALLEST, TODAY
 
 Problems = Callable[..., tuple[Problem, ...]]
 CANARY = "canary0123456789"
@@ -43,7 +43,7 @@ CANARIES: dict[str, dict[str, Any]] = {
 
 
 def _load(said: dict[str, Any], **dns: Any) -> Model:
-    return load(Inventory("production", {**SMALLEST, "postseal_dns": {"providers": {"p": said}, **dns}}, HOSTS))
+    return load(Inventory("production", {**SMALLEST, "postseal_dns": {"providers": {"p": said}, **dns}}, HOSTS), TODAY)
 
 
 @pytest.mark.parametrize(
@@ -94,7 +94,7 @@ def test_three_lines_are_an_inventory() -> None:
         "postseal_domains": [{"name": "example.com"}],
         "postseal_credentials": SMALLEST["postseal_credentials"],
     }
-    model = load(Inventory("production", said, HOSTS))
+    model = load(Inventory("production", said, HOSTS), TODAY)
     assert model.dns == Dns((Cloudflare("cf", Secret(CANARY)),))
     assert zone_provider(model, "example.com") == zone_provider(model, next(iter(HOSTS))) == "cf"
 

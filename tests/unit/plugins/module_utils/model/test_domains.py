@@ -25,14 +25,14 @@ from ansible_collections.postseal.mail.plugins.module_utils.model.types import (
     Spf,
 )
 
-from .conftest import HOSTS, SMALLEST
+from .conftest import HOSTS, SMALLEST, TODAY
 
 Problems = Callable[..., tuple[Problem, ...]]
 PARKED = {"name": "example.org", "parked": True}
 
 
 def _load(**change: Any) -> Model:
-    return load(Inventory("production", {**SMALLEST, **change}, HOSTS))
+    return load(Inventory("production", {**SMALLEST, **change}, HOSTS), TODAY)
 
 
 def _with(*domains: dict[str, Any]) -> Model:

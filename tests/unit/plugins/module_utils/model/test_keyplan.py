@@ -36,7 +36,7 @@ def model() -> Model:
 
 def _model() -> Model:
     hosts = {name: HostVariables(f"192.0.2.{number}") for number, name in enumerate(NAMES, 1)}
-    return load(Inventory("production", SMALLEST, hosts))
+    return load(Inventory("production", SMALLEST, hosts), TODAY)
 
 
 def _held(name: str, *keys: DkimPublicKey, tls: bool = True) -> HostKeys:
@@ -81,7 +81,7 @@ def test_a_host_is_complete_with_a_key_of_each_kind(model: Model) -> None:
 
 def test_a_parked_domain_does_not_keep_a_host_from_being_complete() -> None:
     parked = {**SMALLEST, "postseal_domains": [*SMALLEST["postseal_domains"], {"name": "example.org", "parked": True}]}
-    model = load(Inventory("production", parked, {NAMES[0]: HostVariables("192.0.2.1")}))
+    model = load(Inventory("production", parked, {NAMES[0]: HostVariables("192.0.2.1")}), TODAY)
     assert complete(model, _held(NAMES[0], RSA, ED))
 
 

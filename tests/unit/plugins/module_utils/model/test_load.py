@@ -13,13 +13,13 @@ from ansible_collections.postseal.mail.plugins.module_utils.model.summary import
 from hypothesis import given
 from hypothesis import strategies as st
 
-from .conftest import HASH, HOSTS, SMALLEST, TSIG
+from .conftest import HASH, HOSTS, SMALLEST, TODAY, TSIG
 
 Problems = Callable[..., tuple[Problem, ...]]
 
 
 def test_the_smallest_inventory_has_safe_defaults(variables: dict[str, Any]) -> None:
-    model = load(Inventory("production", variables, HOSTS))
+    model = load(Inventory("production", variables, HOSTS), TODAY)
     assert model.environment == "production"
     assert model.hosts[0].addresses == ("203.0.113.10",)
     assert model.submission.ports.all == (465, 587)
@@ -96,7 +96,7 @@ def test_a_credential_that_cannot_work_is_refused(
 
 
 def test_secrets_are_in_no_message_summary_or_representation(variables: dict[str, Any], problems: Problems) -> None:
-    model = load(Inventory("production", variables, HOSTS))
+    model = load(Inventory("production", variables, HOSTS), TODAY)
     assert HASH not in repr(model)
     assert TSIG not in repr(model)
     assert HASH not in "\n".join(summary(model))
@@ -120,7 +120,7 @@ def test_several_providers_need_zones_that_cover_every_domain(variables: dict[st
 def test_names_are_normalised_to_lower_case_a_labels(variables: dict[str, Any]) -> None:
     variables["postseal_domains"] = [{"name": "Bücher.Example."}]
     variables["postseal_credentials"][0]["domain"] = "bücher.example"
-    model = load(Inventory("lab", variables, HOSTS))
+    model = load(Inventory("lab", variables, HOSTS), TODAY)
     assert model.domains[0].name == "xn--bcher-kva.example"
     assert model.credentials[0].senders == ("shop@xn--bcher-kva.example",)
 
@@ -140,7 +140,7 @@ def test_the_folder_names_the_environment_or_is_refused(variables: dict[str, Any
 def _problems(variables: dict[str, Any]) -> tuple[Problem, ...]:
     """Return what is wrong with ``variables``; any exception but the inventory's own gets through."""
     try:
-        load(Inventory("production", variables, HOSTS))
+        load(Inventory("production", variables, HOSTS), TODAY)
     except InventoryError as error:
         return error.problems
     return ()
