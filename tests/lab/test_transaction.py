@@ -71,8 +71,8 @@ def desk(desks: dict[tuple[str, str], Desk], host: str, service: str) -> Iterato
 REFUSED = [
     ("dovecot", DOVECOT, "no_such_setting = yes", "no_such_setting"),
     ("dovecot", DOVECOT, "service auth {", "Missing '}'"),
-    ("dovecot", USERS, "app@shop.test:{SHA512-CRYPT}x:allow_nets=192.0.2.1", "before the eighth field"),
-    ("dovecot", USERS, "app@shop.test:word", "is not login:{SCHEME}hash"),
+    ("dovecot", USERS, "app@shop.test hash={SSHA512}x", "does not end with the line"),
+    ("dovecot", USERS, "only:app@shop.test hash=word\ncomplete yes", "without its scheme"),
     ("rspamd", SIGNER, 'worker "controller" {', "unmatched open brace"),
     ("rspamd", SIGNER, 'lua = "/etc/rspamd/missing.lua";', "missing.lua"),
     ("rspamd", POLICY, "this is no lua", "submission.lua"),

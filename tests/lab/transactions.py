@@ -17,7 +17,12 @@ SSH = ("ssh", "-F", "/var/lib/postseal-lab/ssh/config")
 SECRETS = ("/etc/dovecot/submission-users",)
 # Files of each service, as the roles install them.
 FILES = {
-    "dovecot": ("/etc/dovecot/dovecot.conf", "/etc/dovecot/submission-users"),
+    "dovecot": (
+        "/etc/dovecot/dovecot.conf",
+        "/etc/dovecot/credentials.lua",
+        "/etc/dovecot/submission-users",
+        "/etc/systemd/system/dovecot.service.d/postseal.conf",
+    ),
     "rspamd": (
         "/etc/systemd/system/rspamd.service.d/postseal.conf",
         "/etc/rspamd/submission.conf",

@@ -17,6 +17,8 @@ from .request import FileSpec
 from .services import UNITS, Service, unit_files, unit_setting
 from .stage import Stage, execute
 
+LOGIN_KEYS = frozenset(("hash", "former", "ends", "expires", "networks", "revoked", "suspended"))
+
 
 class Finding(NamedTuple):
     """A reason why the staged files must not be installed. ``file`` and ``line`` are empty and 0 where unknown."""
@@ -98,39 +100,47 @@ def check_tables(stage: Stage) -> list[Finding]:
 def check_dovecot(stage: Stage) -> list[Finding]:
     """doveconf(1) must end with 0; ``-x`` makes it open what settings refer to, and print it: its output holds secrets.
 
-    It prints part of the dump before it fails: only the exit code counts. It does not look into passwd-files.
+    It prints part of the dump before it fails: only the exit code counts. It does not look into the script that judges
+    logins, nor into the file which that reads.
     """
     done = stage.run(["doveconf", "-x", "-n"])
     if not done.returncode:
-        paths = re.findall(r"^\s*(?:args = .*?|passwd_file_path = )(/\S+)\s*$", done.stdout, re.M)
-        return [finding for path in dict.fromkeys(paths) for finding in logins_in_doubt(path, stage.read(path))]
+        script = re.search(r"^\s*(?:args = .*?\bfile=|lua_file = )(/\S+)", done.stdout, re.M)
+        users = re.search(r"^local USERS = '(/[^']+)'$", stage.read(script[1]), re.M) if script else None
+        return logins_in_doubt(users[1], stage.read(users[1])) if users else []
     found = _said("doveconf", done.stderr) or [Finding("doveconf", f"exit code {done.returncode}")]
     return [_placed(finding, r"(/\S+?)(?: line (\d+)|:(\d+))") for finding in found]
 
 
 def logins_in_doubt(path: str, text: str) -> list[Finding]:
-    """Find lines of a passwd-file that Dovecot reads without a word, and otherwise than they are meant.
+    """Find lines of the file of logins that would be read otherwise than they are meant.
 
-    An ``allow_nets`` that is not the eighth field is ignored, and so is all after a blank in its list: the login would
-    then be open to other networks. The second line of a login is ignored too. Findings name lines, not their content.
+    A misspelt ``networks`` would open the login to the world, the second line of a login is never looked at. Findings
+    name lines, not their content.
     """
     findings, seen = [], set()
-    for number, line in enumerate(text.splitlines(), 1):
-        if not line.strip() or line.startswith("#"):
+    lines = text.splitlines()
+    if not lines or lines[-1] != "complete yes":
+        findings.append(Finding("logins", "does not end with the line that says it is complete", path))
+    for number, line in enumerate(lines[:-1], 1):
+        if not line or line.startswith("#"):
             continue
-        fields = line.split(":", 7)
+        login, *fields = line.split(" ")
+        keys = {field.partition("=")[0] for field in fields}
         complaint = ""
-        if len(fields) < 2 or not fields[0] or not re.match(r"\{[A-Z0-9.-]+\}\S+$", fields[1]):  # noqa: PLR2004
-            complaint = "is not login:{SCHEME}hash"
-        elif fields[0].lower() in seen:
+        if "@" not in login or not all(re.fullmatch(r"[a-z]+=\S+", field) for field in fields):
+            complaint = "is not login key=value ..."
+        elif keys - LOGIN_KEYS or len(keys) != len(fields):
+            complaint = "has a key that is unknown, or one twice"
+        elif login in seen:
             complaint = "names a login a second time"
-        elif "allow_nets" in ":".join(fields[2:7]):
-            complaint = "has extra fields before the eighth field, where they are ignored"
-        elif re.search(r"allow_nets=\S*,(?:\s|$)|allow_nets=(?:\s|$)", ":".join(fields[7:])):
-            complaint = "has a blank in the list of networks, which ends it"
-        seen.add(fields[0].lower())
+        elif not {"hash", "revoked"} & keys or ("former" in keys) != ("ends" in keys):
+            complaint = "lacks a hash, or the end of the former one"
+        elif not all(re.match(r"(?!hash=|former=)|\w+=\{[A-Z0-9.-]+\}\S", field) for field in fields):
+            complaint = "has a hash without its scheme"
+        seen.add(login)
         if complaint:
-            findings.append(Finding("passwd-file", f"line {number} {complaint}", path, number))
+            findings.append(Finding("logins", f"line {number} {complaint}", path, number))
     return findings
 
 

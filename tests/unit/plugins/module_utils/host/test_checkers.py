@@ -107,30 +107,39 @@ def test_a_finding_says_its_place_once() -> None:
     assert str(checkers.Finding("c", "bad")) == "c: bad"
 
 
-HASH = "{SHA512-CRYPT}$6$salt$hash"
+HASH = "hash={SHA512-CRYPT}$6$salt$secret"
+FORMER = "former={SSHA512}c2VjcmV0 ends=1900000000"
 
 
 @pytest.mark.parametrize(
     ("line", "complaint"),
     [
-        (f"app@shop.test:{HASH}", ""),
-        (f"app@shop.test:{HASH}::::::allow_nets=192.0.2.0/24,2001:db8::/32", ""),
+        (f"app@shop.test {HASH}", ""),
+        (f"app@shop.test {HASH} {FORMER} networks=192.0.2.0/24,2001:db8::/32 expires=1900000000", ""),
+        ("app@shop.test revoked=yes", ""),
         ("# a comment", ""),
         ("", ""),
-        (f"app@shop.test:{HASH}:allow_nets=192.0.2.1", "before the eighth field"),
-        (f"app@shop.test:{HASH}:::::allow_nets=192.0.2.1", "before the eighth field"),
-        (f"app@shop.test:{HASH}::::::allow_nets=192.0.2.1, 192.0.2.2", "a blank in the list"),
-        (f"app@shop.test:{HASH}::::::allow_nets= 192.0.2.2", "a blank in the list"),
-        ("app@shop.test:word", "is not login:{SCHEME}hash"),
-        ("app@shop.test", "is not login:{SCHEME}hash"),
-        (f":{HASH}", "is not login:{SCHEME}hash"),
-        (f"first@shop.test:{HASH}\nFirst@shop.test:{HASH}", "a second time"),
+        (f"app@shop.test {HASH} networks=192.0.2.1, 192.0.2.2", "is not login key=value"),
+        (f"app@shop.test {HASH} networks= 192.0.2.2", "is not login key=value"),
+        (f"app@shop.test:{HASH}", "lacks a hash"),
+        (f"app@shop.test  {HASH}", "is not login key=value"),
+        (f"app {HASH}", "is not login key=value"),
+        (f"app@shop.test {HASH} network=192.0.2.1", "a key that is unknown"),
+        (f"app@shop.test {HASH} {HASH}", "one twice"),
+        ("app@shop.test hash=secret", "without its scheme"),
+        (f"app@shop.test {HASH} former=secret ends=1", "without its scheme"),
+        ("app@shop.test networks=192.0.2.1", "lacks a hash"),
+        (f"app@shop.test {HASH} former={{SSHA512}}c2VjcmV0", "the end of the former one"),
+        (f"first@shop.test {HASH}\nfirst@shop.test {HASH}", "a second time"),
     ],
 )
-def test_logins_that_dovecot_would_read_otherwise_are_found(line: str, complaint: str) -> None:
-    found = checkers.logins_in_doubt("/etc/dovecot/users", f"{line}\n")
+def test_logins_that_would_be_read_otherwise_are_found(line: str, complaint: str) -> None:
+    found = checkers.logins_in_doubt("/etc/dovecot/users", f"{line}\ncomplete yes\n")
     assert len(found) == (1 if complaint else 0)
     assert all(complaint in finding.text for finding in found)
-    assert all("hash" not in finding.text.replace("}hash", "") for finding in found), (
-        "a finding must not quote the line"
-    )
+    assert all("secret" not in finding.text for finding in found), "a finding must not quote the line"
+
+
+@pytest.mark.parametrize("text", ["", f"app@shop.test {HASH}\n", "complete yes\n# more\n"])
+def test_a_file_of_logins_that_is_cut_off_is_found(text: str) -> None:
+    assert "complete" in checkers.logins_in_doubt("/etc/dovecot/users", text)[0].text
