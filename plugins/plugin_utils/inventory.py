@@ -17,6 +17,8 @@ from ..module_utils.model.types import Model
 
 # Facts that actions leave behind; they are not an operator's variables.
 FACTS = ("postseal_keys", "postseal_host")
+# What playbooks/credential.yml read anew after it changed the file that defines the credentials.
+CHANGED, CREDENTIALS = "__postseal_changed", "postseal_credentials"
 
 
 def load_model(task_vars: Mapping[str, Any], templar: Any) -> Model:
@@ -54,6 +56,8 @@ def read_inventory(task_vars: Mapping[str, Any], templar: Any) -> Inventory:
         for name in source
         if name.startswith("postseal_") and name not in FACTS and name != "postseal_addresses"
     }
+    if CREDENTIALS in source.get(CHANGED, {}):
+        variables[CREDENTIALS] = _value(source[CHANGED], CREDENTIALS, templar, collector)
     hosts = {
         name: HostVariables(
             ansible_host=_value(seen[name], "ansible_host", templar, collector),
