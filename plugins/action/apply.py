@@ -25,7 +25,7 @@ PLACED = {
     "mode": {"type": "str"},
 }
 SPEC = {
-    "service": {"type": "str", "required": True, "choices": ["postfix", "dovecot", "rspamd"]},
+    "service": {"type": "str", "required": True, "choices": ["postfix", "dovecot", "rspamd", "redis-server"]},
     "files": {
         "type": "list",
         "elements": "dict",
@@ -52,7 +52,7 @@ SPEC = {
         "elements": "dict",
         "default": [],
         "options": {
-            "protocol": {"type": "str", "choices": ["smtp", "sasl", "milter"], "default": "smtp"},
+            "protocol": {"type": "str", "choices": ["smtp", "sasl", "milter", "redis"], "default": "smtp"},
             "port": {"type": "int"},
             "address": {"type": "str", "default": "127.0.0.1"},
             "socket": {"type": "path"},
@@ -78,6 +78,8 @@ class ActionModule(RemoteAction):
         _, arguments = self.validate_argument_spec(SPEC)
         variables = task_vars or {}
         known = self._known(variables)
+        if arguments["service"] == "redis-server" and not counts_here(known):
+            return {"changed": False, "skipped": True, "skip_reason": "This host counts nothing."}
         files = [self._file(entry, variables, known) for entry in arguments["files"]]
         request = {
             "service": arguments["service"],
@@ -138,12 +140,20 @@ class ActionModule(RemoteAction):
         return plain if not plain or plain.endswith("\n") else f"{plain}\n"
 
 
+def counts_here(known: Mapping[str, Any]) -> bool:
+    """Say whether this host runs the store that all mail hosts count in."""
+    store = known["model"].limits.store
+    return store is not None and store.host == known["this"].name
+
+
 def default_smoke(service: str, known: Mapping[str, Any]) -> list[dict[str, Any]]:
     """Return how to test a service for which the task names nothing: the signer must sign for a domain it has keys of.
 
     Dovecot has its default on the host; without keys so has the signer.
     """
     held = {key.domain for key in known["keys"].dkim} if "keys" in known else set()
+    if service == "redis-server":
+        return [{"protocol": "redis", "address": "127.0.0.1", "port": known["model"].limits.store.port}]
     domain = next((domain.name for domain in known["model"].domains if domain.name in held), None)
     if service != "rspamd" or domain is None:
         return []

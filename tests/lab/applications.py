@@ -45,7 +45,7 @@ class Application:
         return {
             "name": self.name,
             "domain": self.domain,
-            "secret_hash": ssha512(Secret(self.password)).reveal(),
+            "secret_hash": ssha512(Secret(self.password), self.login.encode()).reveal(),
             **self.more,
         }
 

@@ -60,6 +60,14 @@ KINDS = {
             45.0,
             10.0,
         ),
+        Kind(
+            "redis-server",
+            ("/usr/bin/redis-server",),
+            "/etc/redis/postseal.conf",
+            (Probe(protocol="redis", port=6379),),
+            15.0,
+            5.0,
+        ),
     )
 }
 

@@ -18,9 +18,10 @@ from .request import Paths, Probe
 
 # A busy host has answered a healthy glance after more than two seconds. Dovecot's authentication server is held up for
 # five when it starts and its penalty service is switched off: it keeps trying to reach that.
-TIMEOUTS = {"smtp": 5.0, "milter": 5.0, "sasl": 12.0}
+TIMEOUTS = {"smtp": 5.0, "milter": 5.0, "sasl": 12.0, "redis": 5.0}
 # 450: a name that cannot be looked up now; it says nothing about this host's configuration.
 NO_FAULT_AT_RCPT = (450,)
+COUNTERS = "/etc/redis/postseal.conf"
 HELO = "postseal-probe.invalid"  # RFC 2606: a name that never is anybody's
 STRANGER = "postmaster@postseal-probe.invalid"
 
@@ -42,6 +43,8 @@ def glance(probe: Probe, paths: Paths, *, thorough: bool = False) -> str:
                 return _sasl_handshake(link)
             if probe.protocol == "milter":
                 return _milter_handshake(link)
+            if probe.protocol == "redis":
+                return _redis_handshake(link, paths)
             if probe.tls != "wrapped":
                 _greeted(link)
             elif thorough:
@@ -58,7 +61,7 @@ def examine(probe: Probe, paths: Paths, *, trusted: bool = False) -> str:
     ``trusted`` says that the other side is a trial instance that lets this client name itself (XCLIENT); only then can
     the message described by ``probe.login`` be tried. Raises :class:`ProbeError`.
     """
-    if probe.protocol == "sasl":
+    if probe.protocol in ("sasl", "redis"):
         return glance(probe, paths)
     try:
         if probe.protocol == "milter":
@@ -209,6 +212,20 @@ def _milter_handshake(link: socket.socket) -> str:
     if answer[4:5] != b"O":
         raise ProbeError("the milter does not answer the negotiation")
     link.sendall(struct.pack("!Ic", 1, b"Q"))
+    return ""
+
+
+def _redis_handshake(link: socket.socket, paths: Paths) -> str:
+    """Log in with the password of the server's own configuration and be answered (redis.io, inline commands)."""
+    with open(paths.live(COUNTERS), encoding="utf-8") as handle:
+        password = re.search(r"^user default on >(\S+)", handle.read(), re.M)
+    link.sendall((f"AUTH default {password[1]}\r\n" if password else "").encode() + b"PING\r\n")
+    received = b""
+    while b"+PONG" not in received:
+        more = link.recv(256)
+        received += more
+        if not more or received.startswith(b"-") or b"\n-" in received:
+            raise ProbeError("the counters do not answer: " + received.decode(errors="replace").strip())
     return ""
 
 

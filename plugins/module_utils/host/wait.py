@@ -22,7 +22,7 @@ STATUS_EVERY = 0.25
 RESTARTS = 2
 # Postfix's master acts on a reload some hundredths of a second after systemctl has returned, and an old worker of
 # rspamd, which shares its socket with the new one, has taken a connection just after that one was there.
-SETTLE = {"postfix": 0.1, "dovecot": 0.0, "rspamd": 1.0}
+SETTLE = {"postfix": 0.1, "rspamd": 1.0}
 # What rspamd says of each message is not about its configuration.
 CAUSE = re.compile(
     r"^(?!.*\brspamd_(?:add|message|milter|mime|task)_)"
@@ -50,7 +50,7 @@ def await_service(
     deadline = time.monotonic() + patience
     while before and not service.generation() - before and time.monotonic() < deadline:
         time.sleep(POLL)
-    time.sleep(SETTLE[service.name])
+    time.sleep(SETTLE.get(service.name, 0.0))
     first = service.status().restarts
     looked = time.monotonic()
     pause = POLL
