@@ -205,12 +205,12 @@ def _insertion(text: str, entry: MappingNode, pairs: Sequence[str], removed: Ite
 
 def _removal(text: str, entry: MappingNode, index: int, key: Node, value: Node) -> Splice:
     _, end = span(text, value)
-    if entry.flow_style:
-        if index:
-            return (span(text, entry.value[index - 1][1])[1], end, "")
-        return (key.start_mark.index, entry.value[1][0].start_mark.index if len(entry.value) > 1 else end, "")
     if index == 0:
-        raise EditError("its first key would have to go; change it by hand")
+        # What stands before it, a dash or a brace, is the next key's then.
+        after = entry.value[1][0].start_mark.index if len(entry.value) > 1 else end
+        return (key.start_mark.index, after, "")
+    if entry.flow_style:
+        return (span(text, entry.value[index - 1][1])[1], end, "")
     start = text.rfind("\n", 0, key.start_mark.index) + 1
     return (start, line_end(text, end), "")
 

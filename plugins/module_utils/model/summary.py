@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 from .providers import Cloudflare, OctoDns, PowerDns, Provider, Rfc2136, Route53
-from .types import Domain, Model
+from .types import Credential, Domain, Model
 
 
 def summary(model: Model) -> list[str]:
@@ -18,8 +18,22 @@ def summary(model: Model) -> list[str]:
         f"certificates from {model.tls.directory}",
         *(f"DNS provider {provider.name}: {_provider(provider)}" for provider in model.dns.providers),
         *(f"domain {domain.name}: {_domain(domain)}" for domain in model.domains),
-        *(f"credential {item.login} may send as {', '.join(item.senders)}" for item in model.credentials),
+        *(f"credential {item.login} {_credential(item)}" for item in model.credentials),
     ]
+
+
+def _credential(item: Credential) -> str:
+    if not item.active:
+        return "is revoked" if item.revoked else "is suspended"
+    rate = [f"{quota} {what}" for what in ("messages", "recipients") for quota in getattr(item.rate, what)]
+    parts = [
+        f"may send as {', '.join(item.senders)}",
+        f"at most {', '.join(rate)}" if rate else "",
+        f"from {', '.join(item.networks)}" if item.networks else "",
+        f"until {item.expires}" if item.expires else "",
+        f"with its old password until {item.previous_until}" if item.previous_until else "",
+    ]
+    return "; ".join(filter(None, parts))
 
 
 def _domain(domain: Domain) -> str:

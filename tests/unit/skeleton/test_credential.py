@@ -32,12 +32,13 @@ def folder(root: Path, tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def credential(folder: Path, root: Path, ansible: Run) -> Credential:
-    """Run the playbook on the example, without mail hosts."""
+def credential(folder: Path, root: Path, tmp_path: Path, ansible: Run) -> Credential:
+    """Run the playbook on the example, without mail hosts, and keep Ansible's log."""
 
     def run(*arguments: str, **said: str) -> subprocess.CompletedProcess[str]:
         words = [word for key, value in {**said, "apply": "false"}.items() for word in ("-e", f"{key}={value}")]
-        return ansible("ansible-playbook", "-i", folder, root / "playbooks/credential.yml", *words, *arguments)
+        command = ("ansible-playbook", "-i", folder, root / "playbooks/credential.yml", *words, *arguments)
+        return ansible(*command, ANSIBLE_LOG_PATH=str(tmp_path / "ansible.log"))
 
     return run
 
@@ -96,6 +97,7 @@ def test_a_new_password_is_shown_once_and_only_its_hash_is_kept(
     assert _mail(folder).read_text().startswith(before)
     holders = [path for path in tmp_path.rglob("*") if path.is_file() and token.encode() in path.read_bytes()]
     assert holders == []
+    assert "Change the credential" in (tmp_path / "ansible.log").read_text()
     assert processes
     assert not [seen for seen in processes if token in seen]
 

@@ -17,7 +17,7 @@ from ansible_collections.postseal.mail.plugins.plugin_utils.credential_text impo
     change,
     entries,
 )
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 BLOCK = """\
@@ -207,6 +207,8 @@ LISTED = st.lists(
 )
 
 
+# The parser in Python is slow enough for a busy machine to miss the usual deadline.
+@settings(deadline=None)
 @given(
     listed=LISTED,
     before=st.dictionaries(WORD, WORD, max_size=2),

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from ansible_collections.postseal.mail.plugins.module_utils.model.load import HostVariables, Inventory, load
 from ansible_collections.postseal.mail.plugins.module_utils.model.problems import Problem
+from ansible_collections.postseal.mail.plugins.module_utils.model.summary import summary
 from ansible_collections.postseal.mail.plugins.module_utils.model.types import Credential, Model, Quota
 
 from .conftest import HASH, HOSTS, TODAY
@@ -276,3 +277,11 @@ def test_no_password_is_in_a_message(variables: dict[str, Any], problems: Proble
     variables["postseal_limits"] = {"store": {"password": "MarkerStore"}}
     text = "\n".join(map(str, problems(variables)))
     assert "Marker" not in text
+
+
+def test_the_summary_tells_what_holds_for_each_credential(variables: dict[str, Any]) -> None:
+    said = {"rate": {"messages": "5/h"}, "expires": "2027-06-30", "networks": ["192.0.2.0/24"]}
+    (line,) = [line for line in summary(_model(variables, **said)) if line.startswith("credential")]
+    assert line.endswith("as shop@example.com; at most 5/h messages; from 192.0.2.0/24; until 2027-06-30")
+    assert "credential shop@example.com is suspended" in summary(_model(variables, suspended=True))
+    assert "credential shop@example.com is revoked" in summary(_model(variables, suspended=True, revoked=True))
