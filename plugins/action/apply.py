@@ -16,6 +16,7 @@ from ..module_utils.model.keyplan import from_dict
 from ..plugin_utils.inventory import load_model
 from ..plugin_utils.remote import RemoteAction
 
+FIREWALL = "postseal-firewall"
 MANAGED = "Managed by Postseal: change the inventory and run the playbook again, not this file."
 MILTER = "/var/spool/postfix/rspamd/milter.sock"
 
@@ -25,7 +26,7 @@ PLACED = {
     "mode": {"type": "str"},
 }
 SPEC = {
-    "service": {"type": "str", "required": True, "choices": ["postfix", "dovecot", "rspamd", "redis-server"]},
+    "service": {"type": "str", "required": True, "choices": ["postfix", "dovecot", "rspamd", "redis-server", FIREWALL]},
     "files": {
         "type": "list",
         "elements": "dict",
@@ -52,7 +53,7 @@ SPEC = {
         "elements": "dict",
         "default": [],
         "options": {
-            "protocol": {"type": "str", "choices": ["smtp", "sasl", "milter", "redis"], "default": "smtp"},
+            "protocol": {"type": "str", "choices": ["smtp", "sasl", "milter", "redis", "firewall"], "default": "smtp"},
             "port": {"type": "int"},
             "address": {"type": "str", "default": "127.0.0.1"},
             "socket": {"type": "path"},
@@ -78,8 +79,8 @@ class ActionModule(RemoteAction):
         _, arguments = self.validate_argument_spec(SPEC)
         variables = task_vars or {}
         known = self._known(variables)
-        if arguments["service"] == "redis-server" and not counts_here(known):
-            return {"changed": False, "skipped": True, "skip_reason": "This host counts nothing."}
+        if not wanted_here(arguments["service"], known):
+            return {"changed": False, "skipped": True, "skip_reason": "The inventory does not ask for it on this host."}
         files = [self._file(entry, variables, known) for entry in arguments["files"]]
         request = {
             "service": arguments["service"],
@@ -91,10 +92,20 @@ class ActionModule(RemoteAction):
             "diff": bool(self._task.diff),
         }
         try:
-            return self.call("transaction.apply", request, variables)
+            result = self.call("transaction.apply", request, variables)
         except AnsibleActionFail as problem:
+            self._come_back(request, variables)
             text = described(problem.result.pop("diff", []))
             raise AnsibleActionFail(f"{problem.message}{text}", result=problem.result) from problem
+        if result["changed"]:
+            self._come_back(request, variables)
+        return result
+
+    def _come_back(self, request: Mapping[str, Any], variables: dict[str, Any]) -> None:
+        """Show by a new connection that a changed firewall lets the controller in; else the host takes it down."""
+        if request["service"] == FIREWALL and not request["check_mode"]:
+            self._connection.reset()
+            self.call("firewall.keep", {}, variables)
 
     def _known(self, variables: Mapping[str, Any]) -> dict[str, Any]:
         """Return what templates may use besides the play's variables: the model, this host, and its public keys."""
@@ -140,10 +151,14 @@ class ActionModule(RemoteAction):
         return plain if not plain or plain.endswith("\n") else f"{plain}\n"
 
 
-def counts_here(known: Mapping[str, Any]) -> bool:
-    """Say whether this host runs the store that all mail hosts count in."""
-    store = known["model"].limits.store
-    return store is not None and store.host == known["this"].name
+def wanted_here(service: str, known: Mapping[str, Any]) -> bool:
+    """Say whether the model asks for ``service`` on this host: one counts for all, the firewall can be declined."""
+    model = known["model"]
+    if service == FIREWALL:
+        return bool(model.firewall.enabled)
+    if service == "redis-server":
+        return model.limits.store is not None and model.limits.store.host == known["this"].name
+    return True
 
 
 def default_smoke(service: str, known: Mapping[str, Any]) -> list[dict[str, Any]]:

@@ -45,4 +45,8 @@ packages:
   description: Version of each package that is fully installed.
   type: dict
   returned: success
+ssh:
+  description: C(client), the controller's address as the host sees it, and C(port), where it came in; empty if unknown.
+  type: dict
+  returned: success
 """

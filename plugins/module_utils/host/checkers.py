@@ -12,9 +12,11 @@ import re
 from collections.abc import Iterable
 from typing import Any, NamedTuple
 
+from . import firewall
 from .parameters import read_settings, wrong_values
 from .request import FileSpec
 from .services import UNITS, Service, unit_files, unit_setting
+from .session import ssh_session
 from .stage import Stage, execute
 
 LOGIN_KEYS = frozenset(("hash", "former", "ends", "expires", "networks", "revoked", "suspended"))
@@ -40,7 +42,12 @@ class Finding(NamedTuple):
 
 def check(service: Service, stage: Stage, changed: Iterable[str]) -> list[Finding]:
     """Run every checker of ``service`` over the staged files and return what they object to."""
-    own = {"postfix": check_postfix, "dovecot": check_dovecot, "rspamd": check_rspamd}.get(service.name)
+    own = {
+        "postfix": check_postfix,
+        "dovecot": check_dovecot,
+        "rspamd": check_rspamd,
+        firewall.UNIT: check_firewall,
+    }.get(service.name)
     # Redis has no checker: whether it takes its configuration shows when it starts, and the old one comes back if not.
     return (own(stage) if own else []) + check_units(service, stage, changed)
 
@@ -167,6 +174,16 @@ def rspamd_configuration(stage: Stage) -> str:
     return found[1] if found else "/etc/rspamd/rspamd.conf"
 
 
+def check_firewall(stage: Stage) -> list[Finding]:
+    """nft(8) must take the rules without a word, and they must let in whoever deploys them: nft does not see that."""
+    rules = stage.read(firewall.RULES)
+    port = ssh_session().port
+    if port and not firewall.lets_in(rules, port):
+        return [Finding("firewall", f"would lock out SSH, which came in by port {port}", firewall.RULES)]
+    done = stage.run(["nft", "-c", "-f", firewall.RULES])
+    return _said("nft", done.stderr) or ([Finding("nft", f"exit code {done.returncode}")] if done.returncode else [])
+
+
 def check_units(service: Service, stage: Stage, changed: Iterable[str]) -> list[Finding]:
     """systemd-analyze(1) must say nothing new: it ends with 0 for an unknown key, section or value.
 
@@ -239,7 +256,7 @@ def must_restart(service: Service, stage: Stage, changed: Iterable[str]) -> bool
     """Say whether a reload would leave the service as it is: a changed unit, Redis, and for Postfix other interfaces
     (postconf(5), inet_interfaces and inet_protocols: "you need to stop and start").
     """
-    if unit_files(changed) or service.name == "redis-server":
+    if unit_files(changed) or service.name in ("redis-server", firewall.UNIT):
         return True
     if service.name != "postfix":
         return False

@@ -11,12 +11,14 @@ from pathlib import Path
 from typing import Any
 
 from .errors import HostError
+from .session import ssh_session
 
 SUPPORTED = {"debian": ("12", "13")}
 
 
 def gather(arguments: dict[str, Any]) -> dict[str, Any]:
-    """Return ``{"release", "python", "packages": {name: version}}`` for the ``packages`` asked about.
+    """Return ``{"release", "python", "packages": {name: version}, "ssh": {"client", "port"}}`` for the ``packages``
+    asked about; ``ssh`` is how the controller comes in, see :class:`.session.Session`.
 
     ``packages`` in the result holds only what is fully installed (dpkg state ``installed``). Raises
     :class:`HostError` without root and on a release that is not supported.
@@ -27,6 +29,7 @@ def gather(arguments: dict[str, Any]) -> dict[str, Any]:
         "release": release(),
         "python": platform.python_version(),
         "packages": installed(arguments.get("packages", [])),
+        "ssh": ssh_session()._asdict(),
     }
 
 

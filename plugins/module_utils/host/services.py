@@ -13,6 +13,7 @@ import subprocess
 from collections.abc import Iterable
 from typing import NamedTuple
 
+from . import firewall
 from .errors import HostError
 from .request import Paths, Probe
 
@@ -66,6 +67,14 @@ KINDS = {
             "/etc/redis/postseal.conf",
             (Probe(protocol="redis", port=6379),),
             15.0,
+            5.0,
+        ),
+        Kind(
+            firewall.UNIT,
+            ("/usr/sbin/nft",),
+            firewall.RULES,
+            (Probe(protocol="firewall", socket=firewall.RULES),),
+            10.0,
             5.0,
         ),
     )
@@ -131,16 +140,22 @@ class Service:
 
     def restart(self) -> None:
         """Stop and start the service, forgetting earlier failures: five of them in 10 s would forbid the start."""
+        self._beware()
         _systemctl("reset-failed", self.unit, self.daemon)
         _systemctl("restart", self.daemon)
 
     def start(self) -> None:
         """Start the service, now and at every boot."""
+        self._beware()
         # On Debian 12 a generator makes postfix@-.service a part of postfix.service, but only once main.cf exists.
         _systemctl("daemon-reload")
         _systemctl("enable", self.unit)
         _systemctl("reset-failed", self.unit, self.daemon)
         _systemctl("start", *dict.fromkeys((self.daemon, self.unit)))
+
+    def _beware(self) -> None:
+        if self.name == firewall.UNIT:
+            firewall.arm()
 
     def stop(self, *, disable: bool) -> None:
         """Stop the service, and with ``disable`` do not start it at boot."""

@@ -14,6 +14,7 @@ import socket
 import struct
 from collections.abc import Iterable
 
+from . import firewall
 from .request import Paths, Probe
 
 # A busy host has answered a healthy glance after more than two seconds. Dovecot's authentication server is held up for
@@ -37,6 +38,10 @@ def glance(probe: Probe, paths: Paths, *, thorough: bool = False) -> str:
     handshake would double the cost of a run that changes nothing. But Postfix's master takes connections for a daemon
     that dies at once, so only a greeting shows that it is back.
     """
+    if probe.protocol == "firewall":
+        if missing := firewall.stands():
+            raise ProbeError(missing)
+        return ""
     try:
         with _connect(probe, paths) as link:
             if probe.protocol == "sasl":
@@ -61,7 +66,7 @@ def examine(probe: Probe, paths: Paths, *, trusted: bool = False) -> str:
     ``trusted`` says that the other side is a trial instance that lets this client name itself (XCLIENT); only then can
     the message described by ``probe.login`` be tried. Raises :class:`ProbeError`.
     """
-    if probe.protocol in ("sasl", "redis"):
+    if probe.protocol in ("sasl", "redis", "firewall"):
         return glance(probe, paths)
     try:
         if probe.protocol == "milter":
