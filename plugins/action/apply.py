@@ -15,9 +15,9 @@ from ansible.template import trust_as_template
 from ..module_utils.model.keyplan import from_dict
 from ..plugin_utils.inventory import load_model
 from ..plugin_utils.remote import RemoteAction
+from ..plugin_utils.smoke import default_smoke
 
 MANAGED = "Managed by Postseal: change the inventory and run the playbook again, not this file."
-MILTER = "/var/spool/postfix/rspamd/milter.sock"
 
 PLACED = {
     "owner": {"type": "str", "default": "root"},
@@ -76,7 +76,9 @@ class ActionModule(RemoteAction):
         """Return the transaction's result; raises :class:`AnsibleActionFail` with the reason and what was undone."""
         super().run(tmp, task_vars)
         _, arguments = self.validate_argument_spec(SPEC)
-        variables = task_vars or {}
+        variables = dict(task_vars or {})
+        # The roles' variables that the templates use ask for it too.
+        variables["postseal_host"] = self.learn(variables)
         known = self._known(variables)
         files = [self._file(entry, variables, known) for entry in arguments["files"]]
         request = {
@@ -84,12 +86,11 @@ class ActionModule(RemoteAction):
             "files": files,
             "directories": arguments["directories"],
             "watch": arguments["watch"],
-            "smoke": arguments["smoke"] or default_smoke(arguments["service"], known),
-            "check_mode": bool(self._task.check_mode),
-            "diff": bool(self._task.diff),
+            "smoke": arguments["smoke"] or default_smoke(arguments["service"], known, arguments["watch"]),
         }
+        how = {"check_mode": bool(self._task.check_mode), "diff": bool(self._task.diff)}
         try:
-            return self.call("transaction.apply", request, variables)
+            return self.settle(arguments["service"], "transaction.apply", request, variables, **how)
         except AnsibleActionFail as problem:
             text = described(problem.result.pop("diff", []))
             raise AnsibleActionFail(f"{problem.message}{text}", result=problem.result) from problem
@@ -136,18 +137,6 @@ class ActionModule(RemoteAction):
         # A template that is one expression comes back as that expression's type.
         plain = "" if text is None else str(text)
         return plain if not plain or plain.endswith("\n") else f"{plain}\n"
-
-
-def default_smoke(service: str, known: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """Return how to test a service for which the task names nothing: the signer must sign for a domain it has keys of.
-
-    Dovecot has its default on the host; without keys so has the signer.
-    """
-    held = {key.domain for key in known["keys"].dkim} if "keys" in known else set()
-    domain = next((domain.name for domain in known["model"].domains if domain.name in held), None)
-    if service != "rspamd" or domain is None:
-        return []
-    return [{"protocol": "milter", "socket": MILTER, "sender": f"postmaster@{domain}"}]
 
 
 def described(entries: Iterable[Mapping[str, str]]) -> str:

@@ -77,6 +77,7 @@ class Transaction:
             health = self._health(self.service.status(asked))
             renewed = watch != read_digests(self.service.name, self.paths) if watch else False
             if not (comparison or renewed or health.complaint or unfinished):
+                self._settle()
                 return self._result(comparison, changed=False, action="none")
             return self._change(comparison, health, watch, renewed=renewed)
 
@@ -107,8 +108,26 @@ class Transaction:
         if renewed or watch:
             keep_digests(self.service.name, watch, self.paths)
         clear_journal(self.service.name, self.paths)
+        self._settle()
         self.phase = "done"
         return self._result(comparison, changed=True, action=action)
+
+    def _settle(self) -> None:
+        """Note that nothing is left to do for this request, and how to tell that it is still so."""
+        if self.request.settles and not self.request.check_mode:
+            from .settled import keep  # noqa: PLC0415
+
+            files = [path for spec in self.request.files for path in (spec.dest, spec.built) if path]
+            keep(
+                self.service.name,
+                self.request.settles,
+                self.paths,
+                places=[*files, *(spec.path for spec in self.request.directories)],
+                contents=self.request.watch,
+                active=[self.service.daemon],
+                enabled=[self.service.unit],
+                probes=self.probes,
+            )
 
     # What stands in the way
 

@@ -1,0 +1,81 @@
+# Copyright: the Postseal maintainers
+# GNU General Public License v3.0 or later (see LICENSE)
+"""What a host has noted as settled: everything after a run, and nothing that has drifted since."""
+
+from __future__ import annotations
+
+import subprocess
+
+import pytest
+from ansible_collections.postseal.mail.plugins.plugin_utils.program import parse, script
+
+from .site import HOSTS, on, play
+from .transactions import SSH
+
+THINGS = {"http01", "certificate", "dovecot", "rspamd", "postfix"}
+# What happens on the host, how to take it back, and what is not settled meanwhile. {host} is the host's full name.
+DRIFT = {
+    "a file is edited": ("echo '# x' >> /etc/postfix/main.cf", "sed -i '$d' /etc/postfix/main.cf", {"postfix"}),
+    "a file is opened up": (
+        "chmod 644 /etc/dovecot/submission-users", "chmod 640 /etc/dovecot/submission-users", {"dovecot"},
+    ),
+    "a program is edited": (
+        "echo '# x' >> /usr/local/lib/postseal/http01.py", "sed -i '$d' /usr/local/lib/postseal/http01.py", {"http01"},
+    ),
+    "a service is stopped": ("systemctl stop dovecot", "systemctl start dovecot", {"dovecot"}),
+    "a service is not started at boot": (
+        "systemctl disable -q rspamd", "systemctl enable -q rspamd", {"rspamd"},
+    ),
+    "the timer is stopped": ("systemctl stop certbot.timer", "systemctl start certbot.timer", {"certificate"}),
+    "the certificate is another": (
+        "cd /etc/letsencrypt/live/{host} && cp fullchain.pem /root/kept && echo >> fullchain.pem",
+        "cp /root/kept /etc/letsencrypt/live/{host}/fullchain.pem && rm /root/kept",
+        {"certificate", "postfix"},
+    ),
+    "Postfix hangs": (
+        "pkill -STOP -x 'master|smtpd'", "pkill -CONT -x 'master|smtpd'", {"postfix"},
+    ),
+}  # fmt: skip
+
+
+def _settled(host: str) -> set[str]:
+    done = subprocess.run(
+        [*SSH, host.partition(".")[0], "sudo -n python3 -IS -"],
+        input=script("facts.gather", {"packages": []}),
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return set(parse(done.stdout, done.stderr, done.returncode)["settled"])
+
+
+@pytest.fixture(scope="module", autouse=True)
+def provisioned() -> None:
+    """Both hosts serve as the inventory says, and a second run has changed nothing."""
+    for _ in range(2):
+        run = play("site.yml", "--skip-tags", "verify")
+        assert run.returncode == 0, run.output
+
+
+@pytest.mark.parametrize("host", HOSTS, ids=["bookworm", "trixie"])
+@pytest.mark.parametrize("event", DRIFT)
+def test_what_drifts_is_not_settled(host: str, event: str) -> None:
+    happens, back, lost = DRIFT[event]
+    assert _settled(host) == THINGS
+    on(host, happens.format(host=host))
+    try:
+        assert _settled(host) == THINGS - lost
+    finally:
+        on(host, back.format(host=host))
+    assert _settled(host) == THINGS
+
+
+def test_a_run_repairs_what_has_drifted() -> None:
+    on(HOSTS[0], "echo '# x' >> /etc/postfix/main.cf; systemctl disable -q --now dovecot")
+    run = play("playbooks/services.yml")
+    assert run.returncode == 0, run.output
+    assert (run.changed()[HOSTS[0]], run.changed()[HOSTS[1]]) == (2, 0), run.output
+    assert _settled(HOSTS[0]) == THINGS
+    assert on(HOSTS[0], "grep -c '^# x' /etc/postfix/main.cf || systemctl is-enabled dovecot").split() == [
+        "0", "enabled",
+    ]  # fmt: skip
