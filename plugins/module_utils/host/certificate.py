@@ -22,7 +22,7 @@ from . import acme, settled
 from .errors import HostError
 from .lineage import Certificate, Lineage, Order, read_key
 from .request import Paths
-from .system import SupportFile, command, install, unit_runs
+from .system import SupportFile, install, run_unit, unit_runs
 
 RUN = Path("/run/postseal")
 CA_FILE = Path("/etc/postseal/acme-ca.pem")
@@ -81,7 +81,7 @@ def _ensure(order: Order, lineage: Lineage) -> dict[str, Any]:
     serving = _issue(order, lineage, held) if reason or held.certificate is None else held.certificate
     started = not unit_runs(TIMER)
     if started:
-        command("systemctl", "enable", "--now", TIMER)
+        run_unit(TIMER)
     return {
         "changed": bool(reason or files or started),
         "issued": bool(reason),

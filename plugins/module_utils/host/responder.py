@@ -10,7 +10,7 @@ from typing import Any
 from . import settled
 from .errors import HostError
 from .request import Paths
-from .system import SupportFile, command, install, port_user, unit_runs
+from .system import SupportFile, install, port_user, run_unit, unit_runs
 
 # Apart from /var/lib/postseal, which holds backups and lets nobody but root in.
 WEBROOT = Path("/var/lib/postseal-http01")
@@ -47,8 +47,7 @@ def _ensure(arguments: dict[str, Any]) -> dict[str, Any]:
         )
     WEBROOT.mkdir(mode=0o755, exist_ok=True)
     install(files)
-    command("systemctl", "enable", UNIT)
-    command("systemctl", "restart", UNIT)
+    run_unit(UNIT)
     return {"changed": True}
 
 
