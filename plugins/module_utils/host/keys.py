@@ -16,8 +16,8 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+from .durable import write_durably
 from .errors import HostError
-from .journal import write_durably
 
 ROOT = Path("/etc/postseal")
 KNOWN = Path("/var/lib/postseal/keys.json")

@@ -17,8 +17,9 @@ import time
 from collections.abc import Iterable
 from typing import Any
 
+from .durable import write_durably
 from .errors import HostError
-from .journal import journal_path, write_durably
+from .journal import journal_path
 from .live import digests, look
 from .request import Paths, Probe
 from .services import ENABLED
