@@ -191,11 +191,22 @@ def plan_job(job: Job, snapshot: Snapshot, terms: Terms) -> Prepared:
 def draw(job: Job, snapshot: Snapshot, terms: Terms) -> Prepared:
     """Return :func:`plan_job` without asking the rules, which may have to resolve names for an answer."""
     caps = job.provider.caps
-    rules = Rules(caps.min_ttl, caps.max_ttl, caps.registry, caps.atomic != "none")
-    if job.saved is not None:
-        plan = plan_restore(job.saved, snapshot, terms.owner, rules, terms.options.slot_of)
-    else:
-        plan = plan_zone(job.claims, snapshot, terms.owner, rules=rules, pending=job.pending, leftovers=terms.claimed)
-    batches = () if plan.empty else tuple(job.provider.render(plan, snapshot))
+    rules = Rules(caps.min_ttl, caps.max_ttl, caps.registry, caps.atomic != "none", caps.registry_room)
+    plan = _planned(job, snapshot, terms, rules)
+    batches = _rendered(job, plan, snapshot)
+    if len(batches) > 1 and caps.registry and caps.atomic == "batch":
+        # It does not go out at once after all, so no value may be without its line in between.
+        plan = _planned(job, snapshot, terms, replace(rules, atomic=False))
+        batches = _rendered(job, plan, snapshot)
     refused = refusals(plan, snapshot, terms.limits, terms.options.last_owned.get(job.zone, 0))
     return Prepared(job, snapshot, plan, batches, tuple(refused), (), terms)
+
+
+def _planned(job: Job, snapshot: Snapshot, terms: Terms, rules: Rules) -> ZonePlan:
+    if job.saved is not None:
+        return plan_restore(job.saved, snapshot, terms.owner, rules, terms.options.slot_of)
+    return plan_zone(job.claims, snapshot, terms.owner, rules=rules, pending=job.pending, leftovers=terms.claimed)
+
+
+def _rendered(job: Job, plan: ZonePlan, snapshot: Snapshot) -> tuple[Batch, ...]:
+    return () if plan.empty else tuple(job.provider.render(plan, snapshot))
