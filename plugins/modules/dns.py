@@ -117,6 +117,7 @@ zones:
     state:
       description:
         - V(unchanged), V(planned), V(changed) or V(failed).
+        - V(held) where something was not written because it leads to records of another zone, which failed.
         - V(unknown) where a write got no answer and the zone cannot be read.
       type: str
     signed: {description: Whether the zone is signed with DNSSEC., type: bool}

@@ -17,10 +17,10 @@ from .snapshot import Change, Mark, Snapshot
 
 
 class Draft:
-    """Gathers changes of one zone on behalf of ``owner``."""
+    """Gathers changes of one zone on behalf of ``owner``; sets in ``later`` stay as they are."""
 
-    def __init__(self, snapshot: Snapshot, owner: str, rules: Rules) -> None:
-        self.snapshot, self.owner, self.rules = snapshot, owner, rules
+    def __init__(self, snapshot: Snapshot, owner: str, rules: Rules, later: frozenset[Key] = frozenset()) -> None:
+        self.snapshot, self.owner, self.rules, self.later = snapshot, owner, rules, later
         self.all_marks = marks_of(snapshot)
         self.marks: dict[Key, Mark] = dict(self.all_marks.get(owner, {}))
         self.updates: dict[Key, Mark | None] = {}
@@ -81,6 +81,8 @@ class Draft:
         :param removed: how many values go and are not replaced
         :param replaced: how many are replaced by others
         """
+        if key in self.later:
+            return
         before = self.snapshot.rrsets.get(key)
         wanted = RRset.of(*key, ttl, values)
         after = wanted if wanted.values else None

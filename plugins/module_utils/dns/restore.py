@@ -57,13 +57,23 @@ class _Stays(Exception):
     """A set that cannot go back, and why."""
 
 
-def plan_restore(saved: Iterable[SavedSet], snapshot: Snapshot, owner: str, rules: Rules, slot_of: SlotOf) -> ZonePlan:
+def plan_restore(
+    saved: Iterable[SavedSet],
+    snapshot: Snapshot,
+    owner: str,
+    rules: Rules,
+    slot_of: SlotOf,
+    *,
+    later: frozenset[Key] = frozenset(),
+) -> ZonePlan:
     """Return the plan that brings ``saved`` sets of one zone back; sets that cannot go back are noted.
+
+    Those in ``later`` stay as they are for now.
 
     Planning again on its result changes nothing.
     """
-    draft = Draft(snapshot, owner, rules)
-    for item in sorted(saved, key=lambda found: found.key):
+    draft = Draft(snapshot, owner, rules, later)
+    for item in sorted((item for item in saved if item.key not in later), key=lambda found: found.key):
         try:
             _settle(draft, item, slot_of)
         except (_Stays, PlanError) as error:

@@ -25,16 +25,18 @@ def plan_zone(
     rules: Rules = ANY,
     pending: Iterable[Pending] = (),
     leftovers: Leftovers = NOTHING_ELSE,
+    later: frozenset[Key] = frozenset(),
 ) -> ZonePlan:
     """Return the plan that makes ``snapshot`` hold ``claims`` on behalf of ``owner`` (the environment's name).
 
     All claims must belong to the snapshot's zone. ``leftovers`` says what to do with values of ours that nobody claims
-    any more. Raises :class:`PlanError` or :class:`Several` of them: a foreign value in a slot of ours, two claims on
-    one slot, a name below a delegation, a CNAME where records must stand.
+    any more, ``later`` which record sets stay as they are for now. Raises :class:`PlanError` or :class:`Several` of
+    them: a foreign value in a slot of ours, two claims on one slot, a name below a delegation, a CNAME where records
+    must stand.
     """
     listed, open_ends = tuple(claims), tuple(pending)
     wanted, notes = _publishable(listed, snapshot)
-    draft = Draft(snapshot, owner, rules)
+    draft = Draft(snapshot, owner, rules, later)
     gathered = gather(wanted)
     retired = retire(draft, leftovers, {claim.key for claim in listed} - set(gathered), gathered, open_ends)
     planner = _Planner(draft, retired, frozenset((item.name, item.type, item.slot) for item in open_ends))
@@ -87,6 +89,8 @@ class _Planner:
 
     def settle(self, key: Key, wishes: Sequence[Wish]) -> None:
         """Plan one record set; what is in the way becomes an error."""
+        if key in self.draft.later:
+            return
         try:
             self.draft.check_place(key, wishes[0].subject, self.going)
             self._plan_set(key, wishes)
