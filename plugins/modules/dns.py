@@ -57,6 +57,11 @@ options:
       - Without it C(.postseal/<environment>/dns) beside the inventory.
     type: str
     default: ""
+  keep:
+    description:
+      - How many runs, and how many plans, to keep in O(store). Older ones are removed; the last run never is.
+    type: int
+    default: 50
 attributes:
   check_mode: {support: full, description: Does everything up to the writing.}
   diff_mode: {support: full, description: Shows the record sets before and after as zone-file text.}
