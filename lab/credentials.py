@@ -37,6 +37,7 @@ def ensure(lab: config.Lab) -> None:
     receiver = lab.host("receiver").names[0]
     ensure_certificate("acme", [*ACME_NAMES, *addresses(lab.host("internet").names[0])])
     ensure_certificate("receiver", [f"DNS:{receiver.name}", *addresses(receiver)])
+    ensure_certificate("policy", [f"DNS:mta-sts.{domain}" for domain in lab.policies])
 
 
 def addresses(name: config.Name) -> list[str]:

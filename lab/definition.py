@@ -80,6 +80,7 @@ def write_files(lab: config.Lab, host: config.Host, upper: Path) -> None:
         write_internet(lab, upper)
     if host.name == "receiver":
         copy_certificate("receiver", upper / "etc/lab/receiver")
+        copy_certificate("policy", upper / "etc/lab/policy")
 
 
 def write_internet(lab: config.Lab, upper: Path) -> None:

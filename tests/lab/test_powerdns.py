@@ -21,7 +21,7 @@ import pytest
 
 from .site import HOSTS, LAB_STATE, ROOT, Run, on, play
 
-ZONES = ("sender.test", "shop.test")
+ZONES = ("sender.test", "shop.test", "parked.test")
 KNOT, RESOLVER = "10.97.0.2", "10.97.0.4"
 PROVIDER = ("-e", "@lab/powerdns.yml")
 
@@ -41,7 +41,7 @@ def _verdicts() -> dict[Path, dict[str, Any]]:
 @pytest.fixture(scope="module", autouse=True)
 def moved() -> Iterator[None]:
     """The zones at the other provider, empty, and nothing remembered of earlier ones there."""
-    shutil.rmtree(LAB_STATE / "dns-powerdns", ignore_errors=True)
+    shutil.rmtree(LAB_STATE / "hosts/internet/dns-powerdns", ignore_errors=True)
     on("internet", f"lab-powerdns {' '.join(ZONES)}")
     yield
     on("internet", "lab-powerdns")
