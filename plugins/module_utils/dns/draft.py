@@ -48,6 +48,11 @@ class Draft:
             if owner != self.owner and key in marks and digests & marks[key].digests
         ]
 
+    def shares(self, key: Key) -> list[bytes]:
+        """Return what other environments ask for in a merged value of a set."""
+        places = (marks.get(key) for owner, marks in sorted(self.all_marks.items()) if owner != self.owner)
+        return [mark.share for mark in places if mark is not None and mark.share is not None]
+
     def check_place(self, key: Key, subject: str, going: frozenset[Key] = frozenset()) -> None:
         """Raise :class:`PlanError` where a set cannot stand: outside the zone, below a delegation, beside a CNAME.
 
@@ -135,9 +140,12 @@ class Draft:
         return [*first, *changes, *last]
 
 
-def without_share(key: Key, value: Value, share: bytes | None, slot_of: SlotOf) -> Value | None:
+def without_share(
+    key: Key, value: Value, share: bytes | None, others: Sequence[bytes], slot_of: SlotOf
+) -> Value | None:
     """Return what remains of a value of ours when we leave: nothing, or the part of a merged one that is not ours.
 
+    :param others: what other environments ask for in it
     Raises :class:`ValueError` for a merged value that cannot be taken apart.
     """
     if share is None:
@@ -145,4 +153,4 @@ def without_share(key: Key, value: Value, share: bytes | None, slot_of: SlotOf) 
     slot = slot_of(key, value)
     if slot is None or slot.leave is None:
         raise ValueError("it is united with somebody else's, and nobody knows how to take it apart")
-    return slot.leave(value, share)
+    return slot.leave(value, share, others)
