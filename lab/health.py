@@ -96,6 +96,25 @@ def greets(address: str, port: int, greeting: bytes) -> None:
         raise NotWellError(f"no greeting from {address} port {port}")
 
 
+def announces(address: str, domain: str) -> None:
+    """The MTA-STS policy of DOMAIN is served at ADDRESS under the name that RFC 8461 3.2 gives it."""
+    context = ssl.create_default_context(cafile=str(config.PKI / "policy-ca.crt"))
+    name = f"mta-sts.{domain}"
+    request = f"GET /.well-known/mta-sts.txt HTTP/1.0\r\nHost: {name}\r\n\r\n"
+    try:
+        with (
+            socket.create_connection((address, 443), timeout=3) as plain,
+            context.wrap_socket(plain, server_hostname=name) as connection,
+        ):
+            connection.sendall(request.encode())
+            with connection.makefile("rb") as answer:
+                said = answer.read()
+    except OSError as error:
+        raise NotWellError(f"no policy of {domain}: {error}") from error
+    if b"\r\n\r\nversion: STSv1\r\n" not in said:
+        raise NotWellError(f"no policy of {domain}")
+
+
 def logs_in(host: config.Host) -> None:
     """HOST's user can log in over SSH."""
     if not hosts.lets_in(host):
@@ -117,6 +136,10 @@ def internet(lab: config.Lab) -> tuple[Service, ...]:
         Service("internet", "resolver.lab.test", f"{lab.network.resolver}:53", partial(validating, lab)),
         Service("internet", "acme.lab.test", "https://acme.lab.test:14000/dir", partial(directory, ns1)),
         Service("receiver", "receiver.receiver.test", f"{receiver}:25", partial(greets, receiver, 25, b"220 ")),
+        *(
+            Service("receiver", f"mta-sts.{domain}", f"{receiver}:443", partial(announces, receiver, domain))
+            for domain in lab.policies
+        ),
     )
 
 

@@ -70,6 +70,7 @@ ROUNDS: tuple[tuple[Fault, ...], ...] = (
         service(A, "mail before TLS", 587, "smtpd_tls_security_level=may", ("TLS-REQ-1", f"{A} ")),
         main_cf(B, "another size limit", "message_size_limit = 1000000", ("LIM-1", B)),
         records("no MX", (shop("", "MX"),), ("MX-1", SHOP)),
+        records("another authority", (sender(A, "CAA", '0 issue "other.test"'),), ("CAA-1", A)),
     ),
     (
         # A port that does not speak TLS cannot serve submission inside TLS either.
@@ -77,6 +78,7 @@ ROUNDS: tuple[tuple[Fault, ...], ...] = (
         # Who may relay without a login may do so after a failed one.
         service(B, "open relay", 587, RELAY, ("RELAY-1", B), ("RELAY-2", B)),
         records("no SRV", (shop("_submissions._tcp", "SRV"),), ("SRV-1", SHOP)),
+        records("no TLS reports", (shop("_smtp._tls", "TXT"),), ("RPT-1", SHOP)),
     ),
     (
         Fault(
@@ -98,11 +100,13 @@ ROUNDS: tuple[tuple[Fault, ...], ...] = (
             ("AUTH-1", B),
         ),
         records("no TLSA", (sender(f"_465._tcp.{SHARED}", "TLSA"),), ("DANE-1", SHARED)),
+        records("an old policy announced", (shop("_mta-sts", "TXT", '"v=STSv1; id=0"'),), ("STS-1", SHOP)),
     ),
     (
         main_cf(A, "bare newlines taken", "smtpd_forbid_bare_newline = no", ("SMUG-1", A)),
         main_cf(B, "a CBC suite", "tls_high_cipherlist = ECDHE+AESGCM:ECDHE-ECDSA-AES128-SHA256", ("TLS-2", B)),
         records("another DMARC policy", (shop("_dmarc", "TXT", '"v=DMARC1; p=none"'),), ("DMARC-1", SHOP)),
+        records("no consent to reports", (shop("parked.test._report._dmarc", "TXT"),), ("DMARC-2", SHOP)),
     ),
     (
         # TLS 1.1 knows no other cipher suites than weak ones.
@@ -115,8 +119,17 @@ ROUNDS: tuple[tuple[Fault, ...], ...] = (
             "postconf -P 587/inet/tls_config_file=none 465/inet/tls_config_file=none",
         ),
         records("no SPF for HELO", (sender(B, "TXT"),), ("SPF-1", B)),
+        # For the same authority the second record takes back every condition of the first (RFC 8657 3).
+        records(
+            "certificates for anybody",
+            (sender(SHARED, "CAA", '0 issue "acme.lab.test"', '0 issue "acme.lab.test; validationmethods=http-01"'),),
+            ("CAA-1", SHARED),
+        ),
     ),
-    (records("one address missing", (sender(SHARED, "A", "10.97.0.21"),), ("ADDR-1", SHARED)),),
+    (
+        records("one address missing", (sender(SHARED, "A", "10.97.0.21"),), ("ADDR-1", SHARED)),
+        records("an address of somebody else", (sender(A, "A", "10.97.0.21", "10.97.0.99"),), ("ADDR-1", A)),
+    ),
     (
         Fault(
             "any password",

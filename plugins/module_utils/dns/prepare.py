@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 
 from .claims import Claim, Pending, SlotOf, no_slots, summary
 from .errors import DnsError, LimitExceeded, LintError, PlanError
@@ -15,6 +16,7 @@ from .leftovers import NOTHING_ELSE, Leftovers
 from .limits import Limits, refusals
 from .plan import Rules, ZonePlan, fingerprint
 from .providers.base import Batch, Provider
+from .records import Key
 from .restore import SavedSet, plan_restore
 from .settle import plan_zone
 from .snapshot import Snapshot
@@ -40,12 +42,16 @@ class Options:
 
 @dataclass(frozen=True)
 class Terms:
-    """All that a zone is planned by, so that it can be planned again from a newer look."""
+    """All that a zone is planned by, so that it can be planned again from a newer look.
+
+    :param later: record sets that stay as they are until other zones are written
+    """
 
     owner: str
     limits: Limits
     options: Options = Options()
     claimed: Leftovers = NOTHING_ELSE
+    later: frozenset[Key] = frozenset()
 
 
 @dataclass(frozen=True)
@@ -63,6 +69,11 @@ class Prepared:
     refusals: tuple[DnsError, ...]
     findings: tuple[Finding, ...] = ()
     terms: Terms = field(default_factory=lambda: Terms("", Limits()), repr=False)
+
+    @cached_property
+    def changing(self) -> frozenset[Key]:
+        """The record sets that change, the registry left out."""
+        return frozenset(change.key for change in self.plan.changes if change.guarded)
 
     @property
     def calls(self) -> int:
@@ -191,11 +202,30 @@ def plan_job(job: Job, snapshot: Snapshot, terms: Terms) -> Prepared:
 def draw(job: Job, snapshot: Snapshot, terms: Terms) -> Prepared:
     """Return :func:`plan_job` without asking the rules, which may have to resolve names for an answer."""
     caps = job.provider.caps
-    rules = Rules(caps.min_ttl, caps.max_ttl, caps.registry, caps.atomic != "none")
-    if job.saved is not None:
-        plan = plan_restore(job.saved, snapshot, terms.owner, rules, terms.options.slot_of)
-    else:
-        plan = plan_zone(job.claims, snapshot, terms.owner, rules=rules, pending=job.pending, leftovers=terms.claimed)
-    batches = () if plan.empty else tuple(job.provider.render(plan, snapshot))
+    rules = Rules(caps.min_ttl, caps.max_ttl, caps.registry, caps.atomic != "none", caps.registry_room)
+    plan = _planned(job, snapshot, terms, rules)
+    batches = _rendered(job, plan, snapshot)
+    if len(batches) > 1 and caps.registry and caps.atomic == "batch":
+        # It does not go out at once after all, so no value may be without its line in between.
+        plan = _planned(job, snapshot, terms, replace(rules, atomic=False))
+        batches = _rendered(job, plan, snapshot)
     refused = refusals(plan, snapshot, terms.limits, terms.options.last_owned.get(job.zone, 0))
     return Prepared(job, snapshot, plan, batches, tuple(refused), (), terms)
+
+
+def _planned(job: Job, snapshot: Snapshot, terms: Terms, rules: Rules) -> ZonePlan:
+    if job.saved is not None:
+        return plan_restore(job.saved, snapshot, terms.owner, rules, terms.options.slot_of, later=terms.later)
+    return plan_zone(
+        job.claims,
+        snapshot,
+        terms.owner,
+        rules=rules,
+        pending=job.pending,
+        leftovers=terms.claimed,
+        later=terms.later,
+    )
+
+
+def _rendered(job: Job, plan: ZonePlan, snapshot: Snapshot) -> tuple[Batch, ...]:
+    return () if plan.empty else tuple(job.provider.render(plan, snapshot))
