@@ -45,8 +45,11 @@ class Job:
         return found | {registry_key(self.zone), registry_key(self.zone, 1)}
 
 
-def in_parallel(work: Callable[[T], R], items: Sequence[T]) -> list[R | DnsError]:
-    """Return ``work`` of each item, or the :class:`DnsError` it raised, in the order of ``items``."""
+def in_parallel(work: Callable[[T], R], items: Sequence[T], workers: int = WORKERS) -> list[R | DnsError]:
+    """Return ``work`` of each item, or the :class:`DnsError` it raised, in the order of ``items``.
+
+    :param workers: how many items at once; work that waits for nobody is done sooner by one
+    """
 
     def guarded(item: T) -> R | DnsError:
         try:
@@ -54,9 +57,9 @@ def in_parallel(work: Callable[[T], R], items: Sequence[T]) -> list[R | DnsError
         except DnsError as error:
             return error
 
-    if len(items) <= 1:
+    if min(workers, len(items)) <= 1:
         return [guarded(item) for item in items]
-    with ThreadPoolExecutor(min(WORKERS, len(items))) as pool:
+    with ThreadPoolExecutor(min(workers, len(items))) as pool:
         return list(pool.map(guarded, items))
 
 

@@ -12,6 +12,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Iterable
+from functools import lru_cache
 from urllib.parse import quote, unquote
 
 from .records import Key, Value, relative, sort_key
@@ -25,6 +26,7 @@ _LINE = re.compile(
 _DIGEST_LENGTH = 16
 
 
+@lru_cache(maxsize=16384)  # of one value it is asked for again and again, but zone after zone
 def digest(key: Key, value: Value) -> str:
     """Return what identifies one value of one record set: 64 bits of its SHA-256, in hex."""
     head = f"{key[0]}\0{key[1]}\0".encode()
