@@ -9,12 +9,13 @@ import subprocess
 import pytest
 from ansible_collections.postseal.mail.plugins.plugin_utils.program import parse, script
 
-from .site import HOSTS, on, play
-from .transactions import SSH
+from .site import HOSTS, on, play, ssh
+
+pytestmark = pytest.mark.usefixtures("standing_site")
 
 THINGS = {"http01", "certificate", "dovecot", "rspamd", "postfix"}
 # What happens on the host, how to take it back, and what is not settled meanwhile. {host} is the host's full name.
-DRIFT = {
+DRIFT: dict[str, tuple[str, str, set[str]]] = {
     "a file is edited": ("echo '# x' >> /etc/postfix/main.cf", "sed -i '$d' /etc/postfix/main.cf", {"postfix"}),
     "a file is opened up": (
         "chmod 644 /etc/dovecot/submission-users", "chmod 640 /etc/dovecot/submission-users", {"dovecot"},
@@ -40,7 +41,7 @@ DRIFT = {
 
 def _settled(host: str) -> set[str]:
     done = subprocess.run(
-        [*SSH, host.partition(".")[0], "sudo -n python3 -IS -"],
+        ssh(host, "sudo -n python3 -IS -"),
         input=script("facts.gather", {"packages": []}),
         capture_output=True,
         text=True,
@@ -49,15 +50,16 @@ def _settled(host: str) -> set[str]:
     return set(parse(done.stdout, done.stderr, done.returncode)["settled"])
 
 
-@pytest.fixture(scope="module", autouse=True)
-def provisioned() -> None:
-    """Both hosts serve as the inventory says, and a second run has changed nothing."""
-    for _ in range(2):
-        run = play("site.yml", "--skip-tags", "verify")
+@pytest.fixture(params=HOSTS)
+def host(request: pytest.FixtureRequest) -> str:
+    """A host on which everything is settled."""
+    name = str(request.param)
+    if _settled(name) != THINGS:
+        run = play("playbooks/services.yml", "--limit", name)
         assert run.returncode == 0, run.output
+    return name
 
 
-@pytest.mark.parametrize("host", HOSTS, ids=["bookworm", "trixie"])
 @pytest.mark.parametrize("event", DRIFT)
 def test_what_drifts_is_not_settled(host: str, event: str) -> None:
     happens, back, lost = DRIFT[event]

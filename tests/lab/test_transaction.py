@@ -201,3 +201,15 @@ def test_the_trial_dies_with_the_run(desk: Desk) -> None:
         assert time.monotonic() < deadline, "the trial instance lives on"
         time.sleep(0.1)
     assert desk.same_as_live()
+
+
+@postfix_only
+def test_a_daemon_that_postfix_holds_back_is_brought_back(desk: Desk) -> None:
+    # A hand on the live file: every smtpd dies at once, so master(8) starts none for a minute, whatever it reads.
+    desk.sh("postconf -e smtpd_sasl_path=private/missing; postfix reload")
+    desk.sh("for port in 465 587; do timeout 2 openssl s_client -quiet -connect 127.0.0.1:$port </dev/null; done; true")
+    assert "bad command startup -- throttling" in desk.sh("journalctl -q --since=-10s -t postfix/master -o cat")
+    answer = desk.apply()
+    assert not answer.failed, answer.result
+    assert (answer["changed"], answer["action"]) == (True, "restart")
+    assert desk.same_as_live()

@@ -167,9 +167,19 @@ class Transaction:
             self._refuse(findings)
         if not health.status.active:
             return "start"
-        # From a service that answers nothing now, an answer after a reload would not show which configuration it has.
-        deaf = not health.answered
-        return "restart" if deaf or must_restart(self.service, stage, comparison.files) else "reload"
+        restart = not self._greets(health) or must_restart(self.service, stage, comparison.files)
+        return "restart" if restart else "reload"
+
+    def _greets(self, health: Health) -> bool:
+        """Say whether everything is answered now. From a silent service an answer after a reload would not show which
+        configuration it has, and a daemon that Postfix holds back because it died at once stays held back.
+        """
+        try:
+            for probe in self.probes if health.answered else ():
+                glance(probe, self.paths, thorough=True)
+        except ProbeError:
+            return False
+        return bool(health.answered)
 
     def _rehearse(self, stage: Any, health: Health) -> None:
         """Do what shows only when the service runs, while the old one goes on: free ports, the trial instance."""
