@@ -74,9 +74,17 @@ def validating(lab: config.Lab) -> None:
             raise NotWellError(f"{zone}: not validated")
 
 
+def trusting(authority: str) -> ssl.SSLContext:
+    """A client's TLS settings by which only AUTHORITY, a file among the lab's certificates, is believed."""
+    file = config.PKI / authority
+    if not file.exists():  # ssl's own error does not name it
+        raise NotWellError(f"{file} is missing: this lab was made by another version; script/lab up repairs it")
+    return ssl.create_default_context(cafile=str(file))
+
+
 def fetch(url: str) -> bytes:
     """What the ACME authority answers under URL, its certificate verified."""
-    context = ssl.create_default_context(cafile=str(config.PKI / "acme-ca.crt"))
+    context = trusting("acme-ca.crt")
     try:
         with urllib.request.urlopen(url, timeout=3, context=context) as answer:  # noqa: S310
             return bytes(answer.read())
@@ -98,7 +106,7 @@ def greets(address: str, port: int, greeting: bytes) -> None:
 
 def announces(address: str, domain: str) -> None:
     """The MTA-STS policy of DOMAIN is served at ADDRESS under the name that RFC 8461 3.2 gives it."""
-    context = ssl.create_default_context(cafile=str(config.PKI / "policy-ca.crt"))
+    context = trusting("policy-ca.crt")
     name = f"mta-sts.{domain}"
     request = f"GET /.well-known/mta-sts.txt HTTP/1.0\r\nHost: {name}\r\n\r\n"
     try:
