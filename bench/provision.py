@@ -8,6 +8,7 @@ The lab's mail hosts are reset for it, and end as the lab's own inventory descri
 from __future__ import annotations
 
 import shutil
+import statistics
 import subprocess
 import tempfile
 from collections.abc import Sequence
@@ -43,7 +44,7 @@ class Shape:
         return f"{self.hosts}-host{'s' * (self.hosts > 1)}-{self.domains}-domain{'s' * (self.domains > 1)}"
 
 
-# The last one is the lab's own, so that nothing is left behind.
+# The last one is the lab's own but for its parked domain, which no host knows of: nothing is left behind.
 SHAPES = (Shape(1, 10), Shape(2, 10), Shape(1, 1), Shape(2, 1))
 FIRST = (Shape(1, 1), Shape(2, 1))
 
@@ -66,11 +67,13 @@ class Bench:
         """Compare the first run with an installation of the same packages and nothing else."""
         hosts, inventory = HOSTS[: shape.hosts], self.inventory(shape)
         wanted: dict[str, list[str]] = {}
+        proof: list[float] = []
 
         def site() -> float:
             self.reset(hosts)
             self.born = self.born or {host.name: host.survey() for host in HOSTS}
-            taken = seconds(playbook(inventory))
+            taken = seconds([*playbook(inventory), "--skip-tags", "verify"])
+            proof.append(seconds([*playbook(inventory), "--tags", "verify"]))
             for host in hosts:
                 wanted[host.name] = [
                     str(p) for p in host.survey()["packages"] if p not in self.born[host.name]["packages"]
@@ -82,11 +85,14 @@ class Bench:
             return together([host.command(*INSTALL, *wanted[host.name]) for host in hosts])
 
         self.reset(HOSTS)
-        medians = interleave({"site.yml, first run": site, "apt-get install": apt}, FIRST_REPETITIONS)
+        medians = interleave({"site.yml without the proof, first run": site, "apt-get install": apt}, FIRST_REPETITIONS)
         ours, floor = medians.values()
-        figure(f"provision.first.{shape.name}.site-seconds", ours)
+        proven = ours + statistics.median(proof)
+        figure(f"provision.first.{shape.name}.site-seconds", proven)
+        figure(f"provision.first.{shape.name}.site-without-proof-seconds", ours)
         figure(f"provision.first.{shape.name}.apt-get-seconds", floor)
-        figure(f"provision.first.{shape.name}.site-to-apt-get", ours / floor, f"<={FIRST_GOAL}")
+        figure(f"provision.first.{shape.name}.site-to-apt-get", proven / floor, f"<={FIRST_GOAL}")
+        figure(f"provision.first.{shape.name}.site-without-proof-to-apt-get", ours / floor, f"<={FIRST_GOAL}")
 
     def unchanged(self, shape: Shape) -> None:
         """Compare a run that finds everything in place with pyinfra's, and with an Ansible ping."""
@@ -169,7 +175,7 @@ def _hosts(data: dict[str, Any], shape: Shape) -> None:
 
 
 def _mail(data: dict[str, Any], shape: Shape) -> None:
-    (first,) = data["postseal_domains"]
+    first = data["postseal_domains"][0]
     data["postseal_domains"] = [{**first, "name": name} for name in DOMAINS[: shape.domains]]
     # Shapes follow each other in the same zones: what the last one published stays, and what changes may be much.
     data["postseal_dns"] |= {"limits": {"max_deletes": 1000, "max_changed_percent": 100}}

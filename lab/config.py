@@ -87,6 +87,7 @@ class Lab:
     hosts: tuple[Host, ...]
     static_zones: dict[str, tuple[str, ...]]
     dynamic_zones: tuple[str, ...]
+    policies: tuple[str, ...]
     tsig: str
 
     def host(self, name: str) -> Host:
@@ -125,5 +126,6 @@ def load() -> Lab:
         ),
         static_zones={zone: tuple(records) for zone, records in data["zones"]["static"].items()},
         dynamic_zones=tuple(data["zones"]["dynamic"]),
+        policies=tuple(data["zones"]["policies"]),
         tsig=data["zones"]["tsig"],
     )

@@ -37,6 +37,7 @@ def ensure(lab: config.Lab) -> None:
     receiver = lab.host("receiver").names[0]
     ensure_certificate("acme", [*ACME_NAMES, *addresses(lab.host("internet").names[0])])
     ensure_certificate("receiver", [f"DNS:{receiver.name}", *addresses(receiver)])
+    ensure_certificate("policy", [f"DNS:mta-sts.{domain}" for domain in lab.policies])
 
 
 def addresses(name: config.Name) -> list[str]:
@@ -45,11 +46,13 @@ def addresses(name: config.Name) -> list[str]:
 
 
 def ensure_secrets() -> None:
-    """The TSIG keys (RFC 8945), and one application's password with its hash."""
+    """The TSIG keys (RFC 8945), PowerDNS' API key, and one application's password with its hash."""
     for key in ("tsig", "xfr"):
         path = config.SECRETS / key
         if not path.exists():
             write(path, base64.b64encode(secrets.token_bytes(32)).decode() + "\n")
+    if not (config.SECRETS / "powerdns").exists():
+        write(config.SECRETS / "powerdns", secrets.token_urlsafe(24) + "\n")
     password = config.SECRETS / "shop"
     if not password.exists():
         write(password, secrets.token_urlsafe(24) + "\n")

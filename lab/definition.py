@@ -54,6 +54,7 @@ def values(lab: config.Lab) -> dict[str, str]:
         "tsig": lab.tsig,
         "tsig_secret": (config.SECRETS / "tsig").read_text().strip(),
         "xfr_secret": (config.SECRETS / "xfr").read_text().strip(),
+        "powerdns_key": (config.SECRETS / "powerdns").read_text().strip(),
         "controller_ipv4": lab.network.controller.ipv4,
         "controller_ipv6": lab.network.controller.ipv6,
         "primary_zones": zones.knot_zones(lab, secondary=False),
@@ -73,12 +74,13 @@ def write_files(lab: config.Lab, host: config.Host, upper: Path) -> None:
             credentials.write(target.with_suffix(""), Template(path.read_text()).substitute(values(lab)))
         else:
             shutil.copy(path, target)
-        if path.suffix == ".service":
+        if path.suffix == ".service" and "[Install]" in path.read_text():
             enable(upper, path.name)
     if host.name == "internet":
         write_internet(lab, upper)
     if host.name == "receiver":
         copy_certificate("receiver", upper / "etc/lab/receiver")
+        copy_certificate("policy", upper / "etc/lab/policy")
 
 
 def write_internet(lab: config.Lab, upper: Path) -> None:
@@ -87,7 +89,7 @@ def write_internet(lab: config.Lab, upper: Path) -> None:
         credentials.write(upper / f"var/lib/knot-primary/{zone}.zone", zones.zone_file(lab, zone), 0o644)
     credentials.write(upper / "etc/knot/zones", "".join(f"{zone}\n" for zone in zones.every_zone(lab)), 0o644)
     copy_certificate("acme", upper / "etc/pebble/acme")
-    for unit in ("knot.service", "unbound.service", "unbound-resolvconf.service"):
+    for unit in ("knot.service", "pdns.service", "unbound.service", "unbound-resolvconf.service"):
         mask(upper, unit)
 
 

@@ -74,9 +74,17 @@ def validating(lab: config.Lab) -> None:
             raise NotWellError(f"{zone}: not validated")
 
 
+def trusting(authority: str) -> ssl.SSLContext:
+    """A client's TLS settings by which only AUTHORITY, a file among the lab's certificates, is believed."""
+    file = config.PKI / authority
+    if not file.exists():  # ssl's own error does not name it
+        raise NotWellError(f"{file} is missing: this lab was made by another version; script/lab up repairs it")
+    return ssl.create_default_context(cafile=str(file))
+
+
 def fetch(url: str) -> bytes:
     """What the ACME authority answers under URL, its certificate verified."""
-    context = ssl.create_default_context(cafile=str(config.PKI / "acme-ca.crt"))
+    context = trusting("acme-ca.crt")
     try:
         with urllib.request.urlopen(url, timeout=3, context=context) as answer:  # noqa: S310
             return bytes(answer.read())
@@ -94,6 +102,25 @@ def greets(address: str, port: int, greeting: bytes) -> None:
     """Something at ADDRESS and PORT begins as its protocol does."""
     if not answers(address, port, greeting):
         raise NotWellError(f"no greeting from {address} port {port}")
+
+
+def announces(address: str, domain: str) -> None:
+    """The MTA-STS policy of DOMAIN is served at ADDRESS under the name that RFC 8461 3.2 gives it."""
+    context = trusting("policy-ca.crt")
+    name = f"mta-sts.{domain}"
+    request = f"GET /.well-known/mta-sts.txt HTTP/1.0\r\nHost: {name}\r\n\r\n"
+    try:
+        with (
+            socket.create_connection((address, 443), timeout=3) as plain,
+            context.wrap_socket(plain, server_hostname=name) as connection,
+        ):
+            connection.sendall(request.encode())
+            with connection.makefile("rb") as answer:
+                said = answer.read()
+    except OSError as error:
+        raise NotWellError(f"no policy of {domain}: {error}") from error
+    if b"\r\n\r\nversion: STSv1\r\n" not in said:
+        raise NotWellError(f"no policy of {domain}")
 
 
 def logs_in(host: config.Host) -> None:
@@ -117,6 +144,10 @@ def internet(lab: config.Lab) -> tuple[Service, ...]:
         Service("internet", "resolver.lab.test", f"{lab.network.resolver}:53", partial(validating, lab)),
         Service("internet", "acme.lab.test", "https://acme.lab.test:14000/dir", partial(directory, ns1)),
         Service("receiver", "receiver.receiver.test", f"{receiver}:25", partial(greets, receiver, 25, b"220 ")),
+        *(
+            Service("receiver", f"mta-sts.{domain}", f"{receiver}:443", partial(announces, receiver, domain))
+            for domain in lab.policies
+        ),
     )
 
 

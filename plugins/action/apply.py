@@ -15,10 +15,10 @@ from ansible.template import trust_as_template
 from ..module_utils.model.keyplan import from_dict
 from ..plugin_utils.inventory import load_model
 from ..plugin_utils.remote import RemoteAction
+from ..plugin_utils.smoke import default_smoke
 
 FIREWALL = "postseal-firewall"
 MANAGED = "Managed by Postseal: change the inventory and run the playbook again, not this file."
-MILTER = "/var/spool/postfix/rspamd/milter.sock"
 
 PLACED = {
     "owner": {"type": "str", "default": "root"},
@@ -77,7 +77,9 @@ class ActionModule(RemoteAction):
         """Return the transaction's result; raises :class:`AnsibleActionFail` with the reason and what was undone."""
         super().run(tmp, task_vars)
         _, arguments = self.validate_argument_spec(SPEC)
-        variables = task_vars or {}
+        variables = dict(task_vars or {})
+        # The roles' variables that the templates use ask for it too.
+        variables["postseal_host"] = self.learn(variables)
         known = self._known(variables)
         if not wanted_here(arguments["service"], known):
             return {"changed": False, "skipped": True, "skip_reason": "The inventory does not ask for it on this host."}
@@ -87,12 +89,11 @@ class ActionModule(RemoteAction):
             "files": files,
             "directories": arguments["directories"],
             "watch": arguments["watch"],
-            "smoke": arguments["smoke"] or default_smoke(arguments["service"], known),
-            "check_mode": bool(self._task.check_mode),
-            "diff": bool(self._task.diff),
+            "smoke": arguments["smoke"] or default_smoke(arguments["service"], known, arguments["watch"]),
         }
+        how = {"check_mode": bool(self._task.check_mode), "diff": bool(self._task.diff)}
         try:
-            result = self.call("transaction.apply", request, variables)
+            result = self.settle(arguments["service"], "transaction.apply", request, variables, **how)
         except AnsibleActionFail as problem:
             self._come_back(request, variables)
             text = described(problem.result.pop("diff", []))
@@ -103,7 +104,7 @@ class ActionModule(RemoteAction):
 
     def _come_back(self, request: Mapping[str, Any], variables: dict[str, Any]) -> None:
         """Show by a new connection that a changed firewall lets the controller in; else the host takes it down."""
-        if request["service"] == FIREWALL and not request["check_mode"]:
+        if request["service"] == FIREWALL and not self._task.check_mode:
             self._connection.reset()
             self.call("firewall.keep", {}, variables)
 
@@ -159,20 +160,6 @@ def wanted_here(service: str, known: Mapping[str, Any]) -> bool:
     if service == "redis-server":
         return model.limits.store is not None and model.limits.store.host == known["this"].name
     return True
-
-
-def default_smoke(service: str, known: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """Return how to test a service for which the task names nothing: the signer must sign for a domain it has keys of.
-
-    Dovecot has its default on the host; without keys so has the signer.
-    """
-    held = {key.domain for key in known["keys"].dkim} if "keys" in known else set()
-    if service == "redis-server":
-        return [{"protocol": "redis", "address": "127.0.0.1", "port": known["model"].limits.store.port}]
-    domain = next((domain.name for domain in known["model"].domains if domain.name in held), None)
-    if service != "rspamd" or domain is None:
-        return []
-    return [{"protocol": "milter", "socket": MILTER, "sender": f"postmaster@{domain}"}]
 
 
 def described(entries: Iterable[Mapping[str, str]]) -> str:

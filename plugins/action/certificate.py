@@ -17,7 +17,7 @@ RESPONDER = Path(__file__).resolve().parent.parent / "module_utils" / "host" / "
 
 
 class ActionModule(RemoteAction):
-    """Bring this host's certificate to what the model says, in one round trip for each of the two states."""
+    """Bring this host's certificate to what the model says, in at most one round trip for each of the two states."""
 
     def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
         """Return what the host function returned; raises :class:`AnsibleActionFail` with cause and remedy."""
@@ -28,7 +28,8 @@ class ActionModule(RemoteAction):
         host = model.host(str(variables["inventory_hostname"]).lower())
         arguments = {"answering": answering, "present": present}[options["state"]](model, host)
         function = {"answering": "responder.ensure", "present": "certificate.ensure"}[options["state"]]
-        return self.call(function, {**arguments, "check": bool(self._task.check_mode)}, variables)
+        thing = {"answering": "http01", "present": "certificate"}[options["state"]]
+        return self.settle(thing, function, arguments, variables, check=bool(self._task.check_mode))
 
 
 def answering(model: Model, host: MailHost) -> dict[str, Any]:

@@ -39,6 +39,7 @@ SPEC = {
     "plan_out": {"type": "str", "default": ""},
     "rollback": {"type": "str", "default": ""},
     "store": {"type": "str", "default": ""},
+    "keep": {"type": "int", "default": 50},
 }
 
 
@@ -59,7 +60,7 @@ class ActionModule(ActionBase):  # type: ignore[misc]  # Ansible ships no type i
             # Speaking to name servers needs dnspython, whose absence the provider has told by now.
             from ..module_utils.dns.flow import Request, carry_out  # noqa: PLC0415
 
-            asked = {name: arguments[name] for name in ("plan", "plan_out", "wait")}
+            asked = {name: arguments[name] for name in ("plan", "plan_out", "wait", "keep")}
             request = Request(model.environment, _limits(model), self._task.check_mode, **asked)
             result = carry_out(request, preparation, store, _teller())
         except DnsError as error:

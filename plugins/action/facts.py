@@ -10,11 +10,12 @@ from ..plugin_utils.remote import RemoteAction
 
 
 class ActionModule(RemoteAction):
-    """Return release, Python version and the installed ones of the packages asked about."""
+    """Ask the host and leave the answer as a fact, for the tasks that follow."""
 
     def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
         """Ask the host; nothing is changed."""
         super().run(tmp, task_vars)
         _, arguments = self.validate_argument_spec({"packages": {"type": "list", "elements": "str", "default": []}})
-        found = self.call("facts.gather", {"packages": arguments["packages"]}, task_vars or {})
-        return {"changed": False, "ansible_facts": {"postseal_host": found}, **found}
+        found = self.learn(task_vars or {}, arguments["packages"], anew=True)
+        told = {name: found[name] for name in ("release", "python", "packages")}
+        return {"changed": False, "ansible_facts": {"postseal_host": found}, **told}

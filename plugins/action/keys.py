@@ -13,7 +13,7 @@ from ansible.errors import AnsibleActionFail
 from ..module_utils.model.keyplan import KeyPlan, KeyPlanError, complete, from_dict, plan, relevant, to_dict
 from ..module_utils.model.types import MailHost, Model
 from ..plugin_utils.inventory import load_model
-from ..plugin_utils.remote import RemoteAction
+from ..plugin_utils.remote import RUN, RemoteAction
 
 STATES = ("read", "present", "exported", "received")
 SPEC = {
@@ -31,6 +31,9 @@ class ActionModule(RemoteAction):
         super().run(tmp, task_vars)
         _, arguments = self.validate_argument_spec(SPEC)
         variables = task_vars or {}
+        # This run has asked already, and every later step has left what it made.
+        if arguments["state"] == "read" and self._earlier(variables).get("run") == RUN:
+            return {"changed": False}
         model = load_model(variables, self._templar)
         host = model.host(str(variables["inventory_hostname"]).lower())
         if arguments["state"] == "read":
@@ -44,8 +47,10 @@ class ActionModule(RemoteAction):
         return step(model, host, todo, variables, arguments)
 
     def _read(self, model: Model, host: MailHost, variables: dict[str, Any]) -> dict[str, Any]:
-        answer = self.call("keys.read", {}, variables)
-        return {"changed": False, **self._fact(model, host, answer)}
+        known = self.learn(variables)
+        fact = self._fact(model, host, known["keys"] or self.call("keys.read", {}, variables))
+        fact["ansible_facts"]["postseal_host"] = known
+        return {"changed": False, **fact}
 
     def _present(
         self, model: Model, host: MailHost, todo: KeyPlan, variables: dict[str, Any], arguments: dict[str, Any]
@@ -89,11 +94,13 @@ class ActionModule(RemoteAction):
         return {"changed": True, **self._fact(model, host, self.call("keys.receive", {"private": mine}, variables))}
 
     @staticmethod
-    def _fact(model: Model, host: MailHost, answer: dict[str, Any]) -> dict[str, Any]:
+    def _fact(model: Model, host: MailHost, answer: dict[str, Any]) -> dict[str, dict[str, Any]]:
         held = relevant(model, from_dict({"host": host.name, "dkim": answer["dkim"], "tls": answer["tls"]}))
         misplaced = answer["misplaced"]
         whole = complete(model, held) and not misplaced
-        return {"ansible_facts": {"postseal_keys": {**to_dict(held), "misplaced": misplaced, "complete": whole}}}
+        return {
+            "ansible_facts": {"postseal_keys": {**to_dict(held), "misplaced": misplaced, "complete": whole, "run": RUN}}
+        }
 
     @staticmethod
     def _earlier(variables: dict[str, Any]) -> dict[str, Any]:

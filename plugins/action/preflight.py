@@ -4,12 +4,14 @@
 
 from __future__ import annotations
 
+from datetime import date
 from pathlib import Path
 from typing import Any
 
 from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
 
+from ..module_utils.mailauth.asked import unpublishable
 from ..module_utils.model.problems import Collector
 from ..module_utils.model.summary import summary
 from ..plugin_utils.inventory import describe, load_model
@@ -22,7 +24,7 @@ class ActionModule(ActionBase):  # type: ignore[misc]  # Ansible ships no type i
     _requires_connection = False
 
     def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
-        """Load the model and check the files it names."""
+        """Load the model, and check the files it names and the records it asks for."""
         super().run(tmp, task_vars)
         model = load_model(task_vars or {}, self._templar)
         collector = Collector()
@@ -31,6 +33,8 @@ class ActionModule(ActionBase):  # type: ignore[misc]  # Ansible ships no type i
         if model.probe and not Path(model.probe.mailbox).is_dir():
             fix = "is not a directory on the controller; give the one where received messages appear"
             collector.add("postseal_probe.mailbox", fix, model.probe.mailbox)
+        for found in unpublishable(model, date.today()):
+            collector.add(found.place, found.reason)
         if collector.problems:
             raise AnsibleActionFail(describe(collector.problems))
         return {"changed": False, "msg": summary(model), "environment": model.environment}

@@ -159,30 +159,30 @@ RETURN = r"""
 files:
   description: For each file, whether it differed.
   type: dict
-  returned: success
+  returned: success, unless a note on the host said that nothing is left to do
 directories:
   description: For each directory, whether it differed.
   type: dict
-  returned: success
+  returned: as files
 action:
   description: How the service took the change over, or in check mode would.
   type: str
   choices: [none, reload, restart, start]
-  returned: success
+  returned: as files
 phase:
   description: The last step that was begun.
   type: str
   choices: [lock, stage, validate, trial, install, change, smoke, done]
-  returned: always
+  returned: when the service was asked
 rolled_back:
   description: Whether the change had begun and has been undone, and the old service answers as it did before.
   type: bool
-  returned: always
+  returned: when the service was asked
 findings:
   description: What the checkers objected to.
   type: list
   elements: dict
-  returned: always
+  returned: when the service was asked
   contains:
     check: {description: Which checker., type: str}
     file: {description: Which file if known., type: str}
@@ -192,9 +192,9 @@ notes:
   description: What else is worth knowing, such as an earlier change that was undone first.
   type: list
   elements: str
-  returned: always
+  returned: when the service was asked
 seconds:
   description: Time spent on the host.
   type: float
-  returned: success
+  returned: as files
 """

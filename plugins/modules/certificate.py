@@ -40,17 +40,17 @@ RETURN = r"""
 issued:
   description: Whether a certificate was asked for and received.
   type: bool
-  returned: state is present
+  returned: state is present and the host was asked
 reason:
   description: Why a certificate was, or in check mode would be, asked for.
   type: str
-  returned: state is present
+  returned: state is present and the host was asked
 expires:
   description: End of validity, in seconds since the epoch.
   type: int
-  returned: state is present, outside check mode
+  returned: state is present and the host was asked, outside check mode
 spki_sha256:
   description: Hex SHA-256 of the public key the certificate is for (TLSA 3 1 1).
   type: str
-  returned: state is present, outside check mode
+  returned: state is present and the host was asked, outside check mode
 """

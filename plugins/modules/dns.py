@@ -57,6 +57,11 @@ options:
       - Without it C(.postseal/<environment>/dns) beside the inventory.
     type: str
     default: ""
+  keep:
+    description:
+      - How many runs, and how many plans, to keep in O(store). Older ones are removed; the last run never is.
+    type: int
+    default: 50
 attributes:
   check_mode: {support: full, description: Does everything up to the writing.}
   diff_mode: {support: full, description: Shows the record sets before and after as zone-file text.}
@@ -117,6 +122,7 @@ zones:
     state:
       description:
         - V(unchanged), V(planned), V(changed) or V(failed).
+        - V(held) where something was not written because it leads to records of another zone, which failed.
         - V(unknown) where a write got no answer and the zone cannot be read.
       type: str
     signed: {description: Whether the zone is signed with DNSSEC., type: bool}

@@ -9,6 +9,8 @@ short_description: Check the inventory before any host is touched
 description:
   - Reads the C(postseal_*) variables into the model and reports all problems at once, each with the variable's
     path, its value (never a secret) and the fix.
+  - Records that no zone could hold, because a name or a value is too long or an alias does not stand alone, are among
+    them.
   - Runs on the controller and opens no connection.
 author: The Postseal maintainers
 attributes:

@@ -9,7 +9,11 @@ process list and, unlike a module's arguments, out of the target's journal.
 
 from __future__ import annotations
 
+import hashlib
+import json
 import re
+import secrets
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from ansible.errors import AnsibleActionFail, AnsibleConnectionFailure
@@ -19,6 +23,10 @@ from .program import host_sources, parse, script
 
 # Every task runs in a fork of its own: what is packed here is packed once, not once a task and host.
 host_sources()
+# For the same reason all tasks of one run have the same RUN, and a fact that a cache kept of another run has not.
+RUN = secrets.token_hex(8)
+# Packages whose version the templates ask for.
+VERSIONED = ("dovecot-core", "postfix")
 
 
 class RemoteAction(ActionBase):  # type: ignore[misc]  # Ansible ships no type information
@@ -26,6 +34,36 @@ class RemoteAction(ActionBase):  # type: ignore[misc]  # Ansible ships no type i
 
     _supports_check_mode = True
     _supports_async = False
+
+    def learn(self, task_vars: dict[str, Any], packages: Iterable[str] = (), *, anew: bool = False) -> dict[str, Any]:
+        """Return what :func:`facts.gather` says of the host; the host is asked once in a run, or ``anew``.
+
+        ``packages`` are asked about besides :data:`VERSIONED`. Whoever asked leaves the answer as the fact
+        ``postseal_host``. Raises :class:`AnsibleActionFail` as :meth:`call` does.
+        """
+        found = task_vars.get("postseal_host")
+        if not anew and isinstance(found, Mapping) and found.get("run") == RUN:
+            return dict(found)
+        asked = sorted({*VERSIONED, *packages})
+        return {**self.call("facts.gather", {"packages": asked}, task_vars), "run": RUN}
+
+    def settle(
+        self, thing: str, function: str, arguments: dict[str, Any], task_vars: dict[str, Any], **how: Any
+    ) -> dict[str, Any]:
+        """Like :meth:`call`, for a function that leaves a note on the host when ``thing`` is as ``arguments`` want it.
+
+        The function is not called where :meth:`learn` says that the note is there, holds, and is about these very
+        ``arguments``; then only ``changed`` comes back. ``how`` are arguments that say nothing about the wanted state.
+        """
+        known = self.learn(task_vars)
+        # With the program: a newer one may want something else for the same arguments.
+        request = hashlib.sha256(f"{host_sources()}{function}{json.dumps(arguments, sort_keys=True)}".encode())
+        if known["settled"].get(thing) == request.hexdigest():
+            return {"changed": False}
+        result = self.call(function, {**arguments, **how, "settles": request.hexdigest()}, task_vars)
+        # What was learned before a change may not be true any more.
+        left = {**known, "settled": {}} if result.get("changed") else known
+        return {**result, "ansible_facts": {"postseal_host": left}}
 
     def call(self, function: str, arguments: dict[str, Any], task_vars: dict[str, Any]) -> dict[str, Any]:
         """Run ``module.function`` of ``module_utils/host`` on the task's host and return the object it returned.

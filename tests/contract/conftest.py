@@ -8,6 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from . import powerdns
 from .knot import PLAIN, SIGNED, Pair
 
 
@@ -29,3 +30,18 @@ def plain_zones() -> Iterator[str]:
 @pytest.fixture(scope="session")
 def signed_zones() -> Iterator[str]:
     return iter(SIGNED)
+
+
+@pytest.fixture(scope="session")
+def pdns(tmp_path_factory: pytest.TempPathFactory) -> Iterator[powerdns.Server]:
+    running = powerdns.Server(tmp_path_factory.mktemp("pdns"))
+    try:
+        running.start()
+        yield running
+    finally:
+        running.stop()
+
+
+@pytest.fixture(scope="session")
+def pdns_zones() -> Iterator[str]:
+    return iter(powerdns.ZONES)

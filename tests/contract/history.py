@@ -12,7 +12,6 @@ from ansible_collections.postseal.mail.plugins.module_utils.dns.authority import
 from ansible_collections.postseal.mail.plugins.module_utils.dns.claims import Claim, Slot
 from ansible_collections.postseal.mail.plugins.module_utils.dns.execute import Policy, execute
 from ansible_collections.postseal.mail.plugins.module_utils.dns.limits import Limits
-from ansible_collections.postseal.mail.plugins.module_utils.dns.ownership import registry_key
 from ansible_collections.postseal.mail.plugins.module_utils.dns.prepare import (
     Options,
     Preparation,
@@ -21,6 +20,7 @@ from ansible_collections.postseal.mail.plugins.module_utils.dns.prepare import (
 )
 from ansible_collections.postseal.mail.plugins.module_utils.dns.providers.base import Provider
 from ansible_collections.postseal.mail.plugins.module_utils.dns.records import Key, RRset, Value
+from ansible_collections.postseal.mail.plugins.module_utils.dns.registry import is_registry
 from ansible_collections.postseal.mail.plugins.module_utils.dns.store import Store
 from ansible_collections.postseal.mail.plugins.module_utils.mailauth import slots, spf
 
@@ -190,7 +190,7 @@ class History:
     def snapshot(self) -> dict[Key, RRset]:
         """Return the zone without what the engine and the server keep for themselves."""
         found = self.provider.fetch(self.zone, self.keys()).rrsets
-        return {key: rrset for key, rrset in found.items() if key != registry_key(self.zone) and key[1] != "SOA"}
+        return {key: rrset for key, rrset in found.items() if not is_registry(key, self.zone) and key[1] != "SOA"}
 
     def keys(self) -> set[Key]:
         """Return every set that anybody here ever writes; not every provider shows a zone unasked."""

@@ -26,7 +26,7 @@ from ansible_collections.postseal.mail.plugins.module_utils.model.types import P
 from .knot import HOST, answers, free_port
 
 SCHEMA = Path("/usr/share/pdns-backend-sqlite3/schema/schema.sqlite3.sql")
-ZONES = [f"pdns{number:02d}.test" for number in range(80)]
+ZONES = [f"pdns{number:03d}.test" for number in range(150)]
 
 
 class Server:

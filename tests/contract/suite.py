@@ -95,9 +95,15 @@ class Bench:
 
 
 class ProviderContract:
-    """Inherit, and supply a ``backend`` fixture. ``serials``: the provider tells the zone's serial number."""
+    """Inherit, and supply a ``backend`` fixture.
+
+    ``serials``: the provider tells the zone's serial number; ``large``: record sets of a zone that is large for it;
+    ``parts``: requests that a small change takes.
+    """
 
     serials = True
+    large = 150
+    parts = 1
 
     @pytest.fixture
     def bench(self, backend: Backend) -> Bench:
@@ -266,3 +272,18 @@ class ProviderContract:
             assert bench.publish(claim).error == ""
             assert bench.values("turn", claim.type) == {claim.value}
             assert bench.prepare(claim).zones[0].plan.empty
+
+    def test_a_zone_of_any_size_keeps_who_owns_what(self, bench: Bench) -> None:
+        """Ownership must not outgrow what a set or a request can hold, nor cost more for more of it."""
+        claims = [bench.claim(f"n{number:04d}", "TXT", EVERYTHING, b"ours %d" % number) for number in range(self.large)]
+        assert bench.publish(*claims).error == ""
+        (item,) = bench.prepare(*claims).zones
+        assert (item.plan.empty, item.plan.owned) == (True, self.large)
+        claims[self.large // 2] = bench.claim(f"n{self.large // 2:04d}", "TXT", EVERYTHING, b"other")
+        changed = bench.prepare(*claims)
+        assert len(changed.zones[0].batches) == self.parts
+        assert execute(changed, bench.policy)[0].error == ""
+        (report,) = execute(bench.prepare(*claims[1:], prune=True), bench.policy)
+        assert (report.state, report.error) == ("changed", "")
+        assert bench.values("n0000") == set()
+        assert bench.prepare(*claims[1:], prune=True).zones[0].plan.owned == self.large - 1

@@ -26,28 +26,13 @@ from ansible_collections.postseal.mail.plugins.module_utils.model.types import S
 
 from .gateway import Gateway, self_signed
 from .knot import HOST, free_port
-from .powerdns import ZONES, PowerDnsBackend, Server
+from .powerdns import PowerDnsBackend, Server
 from .suite import EVERYTHING, LONG, Bench, ProviderContract, starts
 
 
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    running = Server(tmp_path_factory.mktemp("pdns"))
-    try:
-        running.start()
-        yield running
-    finally:
-        running.stop()
-
-
-@pytest.fixture(scope="module")
-def zones() -> Iterator[str]:
-    return iter(ZONES)
-
-
 @pytest.fixture
-def backend(server: Server, zones: Iterator[str]) -> PowerDnsBackend:
-    return PowerDnsBackend(server, next(zones))
+def backend(pdns: Server, pdns_zones: Iterator[str]) -> PowerDnsBackend:
+    return PowerDnsBackend(pdns, next(pdns_zones))
 
 
 @pytest.fixture
@@ -171,26 +156,26 @@ def test_what_the_server_refuses_leaves_the_zone_as_it_was(bench: Bench, backend
     assert bench.values("b") == set()
 
 
-def test_a_signed_zone_is_seen(server: Server) -> None:
+def test_a_signed_zone_is_seen(pdns: Server) -> None:
     # The serial in answers is then another than the stored one.
-    server.create("signed.test", dnssec=True, soa_edit="INCEPTION-INCREMENT", soa_edit_api="INCREASE")
-    provider = PowerDnsBackend(server, "signed.test").provider()
+    pdns.create("signed.test", dnssec=True, soa_edit="INCEPTION-INCREMENT", soa_edit_api="INCREASE")
+    provider = PowerDnsBackend(pdns, "signed.test").provider()
     snapshot = provider.fetch("signed.test", ())
     assert snapshot.signed
-    assert serial(base.Server("ns1", HOST, server.port), "signed.test") == snapshot.serial
+    assert serial(base.Server("ns1", HOST, pdns.port), "signed.test") == snapshot.serial
 
 
-def test_a_zone_whose_serial_would_stand_still_is_not_changed(server: Server) -> None:
-    server.create("standing.test", kind="Master", soa_edit_api="")
-    bench = Bench(PowerDnsBackend(server, "standing.test"), PowerDnsBackend(server, "standing.test").provider())
+def test_a_zone_whose_serial_would_stand_still_is_not_changed(pdns: Server) -> None:
+    pdns.create("standing.test", kind="Master", soa_edit_api="")
+    bench = Bench(PowerDnsBackend(pdns, "standing.test"), PowerDnsBackend(pdns, "standing.test").provider())
     with pytest.raises(Refused, match=r"pdnsutil set-meta standing\.test SOA-EDIT-API DEFAULT"):
         bench.prepare(bench.claim("a", "TXT", EVERYTHING, b"x"))
 
 
-def test_a_secondary_is_not_written_to(server: Server) -> None:
-    server.call("POST", "/zones", {"name": "second.test.", "kind": "Slave", "masters": ["192.0.2.1"]})
+def test_a_secondary_is_not_written_to(pdns: Server) -> None:
+    pdns.call("POST", "/zones", {"name": "second.test.", "kind": "Slave", "masters": ["192.0.2.1"]})
     with pytest.raises(Refused, match="only a secondary"):
-        PowerDnsBackend(server, "second.test").provider().zone_of("a.second.test")
+        PowerDnsBackend(pdns, "second.test").provider().zone_of("a.second.test")
 
 
 def test_a_zone_inside_another_is_the_one_that_counts(backend: PowerDnsBackend) -> None:

@@ -60,6 +60,8 @@ class KnotBackend:
 
 
 class TestKnotByTransfer(ProviderContract):
+    large = 600
+
     @pytest.fixture
     def backend(self, knots: Pair, plain_zones: Iterator[str]) -> KnotBackend:
         return KnotBackend(knots, next(plain_zones))

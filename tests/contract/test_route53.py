@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from ansible_collections.postseal.mail.plugins.module_utils.dns.claims import Claim
 from ansible_collections.postseal.mail.plugins.module_utils.dns.errors import (
     AuthError,
     ConflictError,
@@ -18,6 +19,7 @@ from ansible_collections.postseal.mail.plugins.module_utils.dns.errors import (
     ZoneNotFound,
 )
 from ansible_collections.postseal.mail.plugins.module_utils.dns.execute import execute
+from ansible_collections.postseal.mail.plugins.module_utils.dns.providers.base import Batch
 from ansible_collections.postseal.mail.plugins.module_utils.dns.providers.route53 import Route53Provider, _fits
 from ansible_collections.postseal.mail.plugins.module_utils.dns.providers.route53_text import name_of, text_of, value_of
 from ansible_collections.postseal.mail.plugins.module_utils.model.types import Route53, Secret
@@ -59,6 +61,7 @@ def bench(backend: Route53Backend) -> Bench:
 
 class TestRoute53(ProviderContract):
     serials = False
+    large = 1500
 
 
 @given(st.binary(max_size=600))
@@ -109,6 +112,34 @@ def test_a_plan_larger_than_a_request_goes_out_in_parts(bench: Bench) -> None:
     (report,) = execute(prepared, bench.policy)
     assert (report.state, report.error) == ("changed", "")
     assert bench.prepare(*claims).zones[0].plan.empty
+
+
+def test_between_the_parts_of_a_plan_every_value_of_ours_is_known_as_ours(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def claims(head: bytes) -> list[Claim]:
+        return [bench.claim(f"s{number}._domainkey", "TXT", EVERYTHING, head + LONG) for number in range(100)]
+
+    assert bench.publish(*claims(b"a")).error == ""
+    prepared = bench.prepare(*claims(b"b"))
+    count = len(prepared.zones[0].batches)
+    assert count > 3
+    for stop in range(1, count):
+        provider = bench.backend.provider()
+        apply = provider.apply
+        sent: list[Batch] = []
+
+        def failing(zone: str, batch: Batch, apply: Any = apply, sent: list[Batch] = sent, stop: int = stop) -> None:
+            if len(sent) == stop:
+                raise ProviderError("aws", zone, "the service failed")
+            sent.append(batch)
+            apply(zone, batch)
+
+        monkeypatch.setattr(provider, "apply", failing)
+        broken = Bench(bench.backend, provider)
+        assert "the service failed" in broken.publish(*claims(b"b")).error
+        assert bench.publish(*claims(b"a")).error == "", "what the part wrote is not ours"
+        assert bench.prepare(*claims(b"a")).zones[0].plan.empty
 
 
 def test_a_value_longer_than_route_53_takes_is_refused(bench: Bench) -> None:

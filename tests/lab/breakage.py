@@ -45,9 +45,9 @@ def save(host: str) -> None:
     on(host, f"tar -C / -cpf {SAVED} {SAVED_PATHS}")
 
 
-def restore(host: str) -> None:
-    """Put a host's configuration back and restart the services, so that no process remembers the fault."""
-    stop = f"systemctl stop {SERVICES}; rm -f /etc/postfix/fault* /etc/postseal/dkim/*/stray*; "
+def restore(host: str, services: str) -> None:
+    """Put a host's configuration back and restart the services, so that no process of theirs remembers the fault."""
+    stop = f"systemctl stop {services}; rm -f /etc/postfix/fault* /etc/postseal/dkim/*/stray*; "
     back = (
         f"tar -C / -xpf {SAVED} && systemctl enable -q {SERVICES} && systemctl start {SERVICES}; {READY} postqueue -f"
     )

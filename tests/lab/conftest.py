@@ -1,24 +1,71 @@
 # Copyright: the Postseal maintainers
 # GNU General Public License v3.0 or later (see LICENSE)
-"""A lab for the tests that need one: found as it is, or made and taken away again."""
+"""A lab for the tests that need one: found as it is, or made and taken away again; and the order that saves most."""
 
 from __future__ import annotations
 
+import fcntl
 import subprocess
 from collections.abc import Iterator
 
 import pytest
+from xdist.scheduler import LoadScopeScheduling  # type: ignore[import-untyped]  # pytest-xdist has no types
 
-from .site import ROOT
+from .site import HOSTS, LAB_STATE, ROOT, hang_up, play
 
 LAB = ROOT / "script/lab"
+ALONE = "master"  # what pytest-xdist calls a process that it has not started
+# First what makes hosts anew, then what has them made mail hosts, then all that finds them as such.
+ORDER = ("test_lab", "test_site.py", "")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Order the files so that bare hosts are made mail hosts only once, and mark what can run at the same time.
+
+    ``apart`` are tests of one mail host, which the other one does not notice, and those on machines of their own.
+    """
+    items.sort(key=lambda item: next(rank for rank, name in enumerate(ORDER) if item.path.name.startswith(name)))
+    for item in items:
+        one_host = isinstance(item, pytest.Function) and "callspec" in vars(item) and "host" in item.callspec.params
+        if one_host or item.path.name == "test_lab_life.py":
+            item.add_marker(pytest.mark.apart)
+
+
+class ByPlace(LoadScopeScheduling):  # type: ignore[misc]
+    """Gives all tests of one mail host to one worker."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        return next((host for host in HOSTS if host in nodeid), nodeid.partition("::")[0])
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> ByPlace:
+    """Return how tests are given to the workers of ``pytest -n``."""
+    return ByPlace(config, log)
 
 
 @pytest.fixture(scope="session", autouse=True)
-def standing_lab() -> Iterator[None]:
-    """Bring the lab up, or repair it; afterwards take it down, unless it stood before."""
+def standing_lab(worker_id: str) -> Iterator[None]:
+    """Bring the lab up, or repair it; afterwards take it down, unless it stood before or others may still need it."""
     before = subprocess.run([LAB, "status"], capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL)
     subprocess.run([LAB, "up"], check=True, stdin=subprocess.DEVNULL)
     yield
-    if "The lab is down." in before.stdout:
-        subprocess.run([LAB, "down"], check=True, stdin=subprocess.DEVNULL)
+    if worker_id == ALONE:
+        for host in ("internet", "receiver", *HOSTS):
+            hang_up(host)
+        if "The lab is down." in before.stdout:
+            subprocess.run([LAB, "down"], check=True, stdin=subprocess.DEVNULL)
+
+
+@pytest.fixture(scope="module")
+def standing_site(request: pytest.FixtureRequest, worker_id: str, testrun_uid: str) -> None:
+    """Both hosts serve as the inventory says. Every file leaves them so, unless a test of it failed."""
+    failed = request.session.testsfailed if worker_id == ALONE else 0
+    with (LAB_STATE / "tests-served").open("a+") as memory:
+        fcntl.flock(memory, fcntl.LOCK_EX)
+        memory.seek(0)
+        if memory.read() != f"{testrun_uid} {failed}":
+            run = play("site.yml")
+            assert run.returncode == 0, run.output
+            memory.truncate(0)
+            memory.write(f"{testrun_uid} {failed}")

@@ -3,7 +3,8 @@
 """The faults of test_verify_faults.py: what is broken, where, and exactly what the proof must then find.
 
 Expected failures are (check, part of the target). A fault may make several checks fail where one thing cannot break
-without the other; that is said beside it. Faults of one round are on different machines and are told apart by target.
+without the other; that is said beside it. Faults of one round are told apart by check and target, and none
+may hide another.
 """
 
 from __future__ import annotations
@@ -46,7 +47,7 @@ def service(host: str, name: str, port: int, settings: str, *fails: tuple[str, s
 
 def edit(host: str, name: str, expression: str, path: str, restart: str, *fails: tuple[str, str]) -> Fault:
     """Return a fault made by sed(1), which must change the file."""
-    script = f"cp {path} /tmp/before; sed -i -E '{expression}' {path}; ! cmp -s /tmp/before {path}"
+    script = f"cp {path} /tmp/before; sed -i -E '{expression}' {path}; if cmp -s /tmp/before {path}; then exit 1; fi"
     return Fault(name, fails, host, script, restart)
 
 
@@ -70,13 +71,13 @@ ROUNDS: tuple[tuple[Fault, ...], ...] = (
         service(A, "mail before TLS", 587, "smtpd_tls_security_level=may", ("TLS-REQ-1", f"{A} ")),
         main_cf(B, "another size limit", "message_size_limit = 1000000", ("LIM-1", B)),
         records("no MX", (shop("", "MX"),), ("MX-1", SHOP)),
-    ),
-    (
+        records("another authority", (sender(A, "CAA", '0 issue "other.test"'),), ("CAA-1", A)),
         # A port that does not speak TLS cannot serve submission inside TLS either.
         service(A, "no TLS on 465", 465, "smtpd_tls_wrappermode=no", ("TLS-REQ-2", ":465"), ("PORT-1", ":465")),
         # Who may relay without a login may do so after a failed one.
         service(B, "open relay", 587, RELAY, ("RELAY-1", B), ("RELAY-2", B)),
         records("no SRV", (shop("_submissions._tcp", "SRV"),), ("SRV-1", SHOP)),
+        records("no TLS reports", (shop("_smtp._tls", "TXT"),), ("RPT-1", SHOP)),
     ),
     (
         Fault(
@@ -98,11 +99,11 @@ ROUNDS: tuple[tuple[Fault, ...], ...] = (
             ("AUTH-1", B),
         ),
         records("no TLSA", (sender(f"_465._tcp.{SHARED}", "TLSA"),), ("DANE-1", SHARED)),
-    ),
-    (
+        records("an old policy announced", (shop("_mta-sts", "TXT", '"v=STSv1; id=0"'),), ("STS-1", SHOP)),
         main_cf(A, "bare newlines taken", "smtpd_forbid_bare_newline = no", ("SMUG-1", A)),
         main_cf(B, "a CBC suite", "tls_high_cipherlist = ECDHE+AESGCM:ECDHE-ECDSA-AES128-SHA256", ("TLS-2", B)),
         records("another DMARC policy", (shop("_dmarc", "TXT", '"v=DMARC1; p=none"'),), ("DMARC-1", SHOP)),
+        records("no consent to reports", (shop("parked.test._report._dmarc", "TXT"),), ("DMARC-2", SHOP)),
     ),
     (
         # TLS 1.1 knows no other cipher suites than weak ones.
@@ -115,8 +116,15 @@ ROUNDS: tuple[tuple[Fault, ...], ...] = (
             "postconf -P 587/inet/tls_config_file=none 465/inet/tls_config_file=none",
         ),
         records("no SPF for HELO", (sender(B, "TXT"),), ("SPF-1", B)),
+        # For the same authority the second record takes back every condition of the first (RFC 8657 3).
+        records(
+            "certificates for anybody",
+            (sender(SHARED, "CAA", '0 issue "acme.lab.test"', '0 issue "acme.lab.test; validationmethods=http-01"'),),
+            ("CAA-1", SHARED),
+        ),
+        records("one address missing", (sender(SHARED, "A", "10.97.0.21"),), ("ADDR-1", SHARED)),
+        records("an address of somebody else", (sender(A, "A", "10.97.0.21", "10.97.0.99"),), ("ADDR-1", A)),
     ),
-    (records("one address missing", (sender(SHARED, "A", "10.97.0.21"),), ("ADDR-1", SHARED)),),
     (
         Fault(
             "any password",
@@ -145,8 +153,6 @@ ROUNDS: tuple[tuple[Fault, ...], ...] = (
     (
         edit(A, "From not oversigned", "s/\\(o\\)from/from/", SIGNER, "rspamd", ("MSG-5", A)),
         main_cf(B, "missing headers stay missing", "always_add_missing_headers = no", ("MSG-6", B)),
-    ),
-    (
         Fault(
             "the client is shown",
             (("MSG-7", A),),
@@ -158,12 +164,8 @@ ROUNDS: tuple[tuple[Fault, ...], ...] = (
     (
         Fault("readable key", (("HOST-1", A),), A, "chmod 0644 /etc/postseal/dkim/*/*ed25519.key", ""),
         main_cf(B, "misspelt parameter", "smtpd_tls_protocl = x", ("HOST-2", B)),
-    ),
-    (
         Fault("another port", (("HOST-3", A),), A, "postconf -M '2525/inet=2525 inet n - y - - smtpd'"),
         Fault("not enabled", (("HOST-4", B),), B, "systemctl disable -q rspamd", ""),
-    ),
-    (
         main_cf(A, "unsigned when the signer is down", "milter_default_action = accept", ("HOST-5", A)),
         Fault("open socket", (("HOST-6", B),), B, "chmod 0666 /var/spool/postfix/rspamd/milter.sock", ""),
     ),
@@ -184,8 +186,6 @@ ROUNDS: tuple[tuple[Fault, ...], ...] = (
             "chown root:_rspamd stray.rsa2048.key; chmod 0640 stray.rsa2048.key",
             "",
         ),
-    ),
-    (
         # SPF decides what the receiver says; DMARC still passes by DKIM.
         records(
             "SPF of somebody else",

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 import subprocess
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +14,8 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 LAB_STATE = Path("/var/lib/postseal-lab")
 HOSTS = ("sender-a.sender.test", "sender-b.sender.test")
+# The first call logs in, those after it take the same connection: a login costs ten times what most commands do.
+_SSH = ("ssh", "-F", str(LAB_STATE / "ssh/config"), "-o", f"ControlPath={LAB_STATE}/ssh/tests-%n")
 _RECAP = re.compile(r"^(\S+)\s+: ok=(\d+)\s+changed=(\d+)\s+unreachable=(\d+)\s+failed=(\d+)", re.MULTILINE)
 
 
@@ -45,6 +48,8 @@ def play(*arguments: str) -> Run:
 
 def lab(*arguments: str) -> str:
     """Run script/lab and return its standard output; raises :class:`subprocess.CalledProcessError` if it fails."""
+    if arguments[0] in ("reset", "cut"):
+        hang_up(arguments[1])
     answer = subprocess.run(
         [str(ROOT / "script/lab"), *arguments], cwd=ROOT, check=True, stdout=subprocess.PIPE, text=True
     )
@@ -59,10 +64,17 @@ def lab_with_input(text: str, *arguments: str) -> str:
     return answer.stdout
 
 
+def ssh(host: str, command: str) -> list[str]:
+    """Return the command line that runs a shell command on a lab host (short or full name) as its SSH user."""
+    return [*_SSH, "-o", "ControlMaster=auto", "-o", "ControlPersist=60", host.partition(".")[0], command]
+
+
+def hang_up(host: str) -> None:
+    """Close the connection that :func:`ssh` keeps, if there is one: its host goes away."""
+    subprocess.run([*_SSH, "-O", "exit", host.partition(".")[0]], check=False, capture_output=True)
+
+
 def on(host: str, command: str) -> str:
-    """Run a shell command as root on a lab host (short or full name) and return its standard output."""
-    return lab("ssh", host.partition(".")[0], f"sudo -n sh -c {_quoted(command)}")
-
-
-def _quoted(text: str) -> str:
-    return "'" + text.replace("'", "'\\''") + "'"
+    """Run a shell command as root on a lab host and return its standard output."""
+    line = ssh(host, f"sudo -n sh -c {shlex.quote(command)}")
+    return subprocess.run(line, check=True, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True).stdout

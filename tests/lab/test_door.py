@@ -14,10 +14,9 @@ from ansible_collections.postseal.mail.tests.verify.proof.smtp import Client, Cl
 from ansible_collections.postseal.mail.tests.verify.proof.submission import (
     attempt,
     relay_shapes,
-    session,
 )
 from ansible_collections.postseal.mail.tests.verify.proof.targets import Endpoint
-from ansible_collections.postseal.mail.tests.verify.proof.tls import trusting
+from ansible_collections.postseal.mail.tests.verify.proof.tls import session, trusting
 
 from .applications import ADDRESSES, RECIPIENT, Application, application, arrived, deploy, send, shop
 from .site import HOSTS, on, play

@@ -15,10 +15,7 @@ SET_ASIDE = "rm -rf /root/dkim.aside && mv /etc/postseal/dkim /root/dkim.aside"
 PUT_BACK = "test ! -d /root/dkim.aside || { rm -rf /etc/postseal/dkim && mv /root/dkim.aside /etc/postseal/dkim; }"
 
 
-@pytest.fixture(scope="module", autouse=True)
-def keys() -> None:
-    run = play("playbooks/keys.yml")
-    assert run.returncode == 0, run.output
+pytestmark = pytest.mark.usefixtures("standing_site")
 
 
 @pytest.fixture(autouse=True)

@@ -69,7 +69,7 @@ def record() -> Iterator[str]:
 
 def test_status_finds_every_service_well() -> None:
     lines = lab("status").splitlines()[1:]
-    assert len(lines) == 9
+    assert len(lines) == 10
     assert [line for line in lines if not line.endswith(" ok")] == []
 
 
@@ -168,9 +168,9 @@ def test_secrets_are_for_root_alone() -> None:
     assert {(LAB_STATE / name).stat().st_mode & 0o777 for name in private} == {0o700}
 
 
-@pytest.mark.parametrize("host", ["sender-a", "sender-b"])
-def test_hosts_reach_the_package_mirror(host: str) -> None:
-    assert "Err:" not in on(host, "apt-get -q update 2>&1")
+@pytest.mark.parametrize("name", ["sender-a", "sender-b"])
+def test_hosts_reach_the_package_mirror(name: str) -> None:
+    assert "Err:" not in on(name, "apt-get -q update 2>&1")
 
 
 def test_mail_does_not_leave_the_lab() -> None:

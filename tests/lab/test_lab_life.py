@@ -32,9 +32,9 @@ class Machine:
         return answer.stdout
 
     def well(self) -> bool:
-        """Whether `status` finds all nine services well."""
+        """Whether `status` finds all services well."""
         answer = self.run("script/lab status")
-        return answer.returncode == 0 and answer.stdout.count(" ok\n") == 9
+        return answer.returncode == 0 and answer.stdout.count(" ok\n") == 10
 
     def traces(self) -> str:
         """What is there of a lab: files, links, namespaces, tables, control groups, mounts, processes."""

@@ -18,11 +18,7 @@ CA = "/var/lib/postseal-lab/ca.pem"
 ADDRESSES = {"sender-a.sender.test": "10.97.0.21", "sender-b.sender.test": "10.97.0.22"}
 
 
-@pytest.fixture(scope="module", autouse=True)
-def service() -> None:
-    """Both hosts serve as the inventory says."""
-    run = play("site.yml")
-    assert run.returncode == 0, run.output
+pytestmark = pytest.mark.usefixtures("standing_site")
 
 
 @pytest.fixture(autouse=True)

@@ -15,9 +15,9 @@ import pytest
 from ansible_collections.postseal.mail.tests.verify.proof.catalogue import catalogue
 
 from . import breakage
-from .breakage import HOSTS, LAB, Authority, Proof, Record, Report, Zones
+from .breakage import HOSTS, LAB, SERVICES, Authority, Proof, Record, Report, Zones
 from .faults import ROUNDS, SHARED, SHOP, Fault
-from .site import on, play
+from .site import on
 
 A, B = HOSTS
 NAMES = {host: (host, SHARED) for host in HOSTS}
@@ -41,9 +41,7 @@ def proof(trusted: Authority, tmp_path_factory: pytest.TempPathFactory) -> Proof
 
 
 @pytest.fixture(scope="module", autouse=True)
-def saved() -> Iterator[None]:
-    site = play("site.yml")
-    assert site.returncode == 0, site.output[-3000:]
+def saved(standing_site: None) -> Iterator[None]:
     for host in HOSTS:
         breakage.save(host)
     yield
@@ -59,11 +57,12 @@ def zones() -> Iterator[Zones]:
 
 
 @pytest.fixture
-def broken_hosts() -> Iterator[list[str]]:
-    broken: list[str] = []
-    yield broken
+def broken() -> Iterator[dict[str, str]]:
+    """By host the services that may remember what the test did to their files."""
+    touched: dict[str, str] = {}
+    yield touched
     with ThreadPoolExecutor(len(HOSTS)) as pool:
-        list(pool.map(breakage.restore, dict.fromkeys(broken)))
+        list(pool.map(breakage.restore, touched.keys(), touched.values()))
 
 
 def _is(expected: tuple[str, str], found: tuple[str, str]) -> bool:
@@ -88,12 +87,17 @@ def test_a_good_system_raises_no_alarm(proof: Proof) -> None:
     assert {check for check, _ in report.having("passed")} == set(catalogue())
 
 
+def _break(host: str, faults: list[Fault]) -> None:
+    script = "\n".join(fault.script for fault in faults)
+    breakage.break_host(host, script, " ".join(fault.restart for fault in faults).strip())
+
+
 @pytest.mark.parametrize("faults", ROUNDS, ids=lambda faults: "; ".join(fault.name for fault in faults))
-def test_faults_are_found(faults: tuple[Fault, ...], proof: Proof, zones: Zones, broken_hosts: list[str]) -> None:
-    on_hosts = [fault for fault in faults if fault.host]
-    broken_hosts += [fault.host for fault in on_hosts]
+def test_faults_are_found(faults: tuple[Fault, ...], proof: Proof, zones: Zones, broken: dict[str, str]) -> None:
+    on_hosts = {host: [fault for fault in faults if fault.host == host] for host in HOSTS}
+    broken |= {host: " ".join(fault.restart or SERVICES for fault in here) for host, here in on_hosts.items() if here}
     with ThreadPoolExecutor(len(HOSTS)) as pool:
-        breaking = pool.map(lambda fault: breakage.break_host(fault.host, fault.script, fault.restart), on_hosts)
+        breaking = pool.map(lambda host: _break(host, on_hosts[host]), broken)
         for record in [record for fault in faults for record in fault.records]:
             zones.replace(record)
         list(breaking)
@@ -119,26 +123,24 @@ def _new_key(host: str, algorithm: str) -> tuple[str, str]:
     return private, on(host, "openssl pkey -in /etc/postfix/fault.key -pubout")
 
 
-def test_a_certificate_of_nobody_and_one_that_expires(
-    proof: Proof, trusted: Authority, broken_hosts: list[str]
-) -> None:
-    broken_hosts += HOSTS
+def test_a_certificate_of_nobody_and_one_that_expires(proof: Proof, trusted: Authority, broken: dict[str, str]) -> None:
+    broken |= dict.fromkeys(HOSTS, "postfix")
     _serve(A, Authority("nobody").certify(_own_key(A), NAMES[A], 80))
     _serve(B, trusted.certify(_own_key(B), NAMES[B], 13))
     _expect(proof.run(), [("CRT-1", A), ("CRT-3", B)])
 
 
 def test_a_certificate_that_lacks_a_name_and_one_that_was_not_reloaded(
-    proof: Proof, trusted: Authority, broken_hosts: list[str]
+    proof: Proof, trusted: Authority, broken: dict[str, str]
 ) -> None:
-    broken_hosts += HOSTS
+    broken |= dict.fromkeys(HOSTS, "postfix")
     _serve(A, trusted.certify(_own_key(A), [SHARED], 80))
     _serve(B, trusted.certify(_own_key(B), NAMES[B], 80), port=465)
     _expect(proof.run(), [("CRT-1", A), ("CRT-4", B)])
 
 
-def test_keys_that_the_dns_does_not_announce(proof: Proof, trusted: Authority, broken_hosts: list[str]) -> None:
-    broken_hosts += HOSTS
+def test_keys_that_the_dns_does_not_announce(proof: Proof, trusted: Authority, broken: dict[str, str]) -> None:
+    broken |= dict.fromkeys(HOSTS, "postfix")
     private, public = _new_key(A, "RSA -pkeyopt rsa_keygen_bits:2048")
     _serve(A, trusted.certify(public, NAMES[A], 80), private)
     private, public = _new_key(B, "EC -pkeyopt ec_paramgen_curve:P-256")
@@ -176,6 +178,12 @@ def test_a_reverse_name_that_leads_elsewhere(proof: Proof) -> None:
     finally:
         breakage.point(zone, owner, A)
     _expect(report, [("PTR-1", f"{A} 10.97.0.21")])
+
+
+@pytest.mark.parametrize("faults", ROUNDS, ids=lambda faults: faults[0].name)
+def test_no_two_faults_of_a_round_are_found_by_the_same_result(faults: tuple[Fault, ...]) -> None:
+    found = [expected for fault in faults for expected in fault.fails]
+    assert len(found) == len(set(found))
 
 
 def test_every_check_has_a_fault_that_it_finds() -> None:

@@ -13,7 +13,8 @@ from typing import Any
 
 from ansible_collections.postseal.mail.plugins.plugin_utils.program import parse, script
 
-SSH = ("ssh", "-F", "/var/lib/postseal-lab/ssh/config")
+from .site import ssh
+
 SECRETS = ("/etc/dovecot/submission-users",)
 # Files of each service, as the roles install them.
 FILES = {
@@ -108,11 +109,7 @@ class Desk:
         if kill_in_trial:
             text = KILLER_IN_TRIAL + text
         done = subprocess.run(
-            [*SSH, self.host.partition(".")[0], "sudo -n python3 -"],
-            input=text,
-            capture_output=True,
-            text=True,
-            check=False,
+            ssh(self.host, "sudo -n python3 -"), input=text, capture_output=True, text=True, check=False
         )
         if kill_at or kill_in_trial:
             assert done.returncode, done.stdout  # 255 from ssh itself, 137 where sudo stands between
@@ -145,10 +142,8 @@ class Desk:
         return self._run(command, "sudo -n sh -s")
 
     def _run(self, text: str, command: str) -> str:
-        done = subprocess.run(
-            [*SSH, self.host.partition(".")[0], command], input=text, capture_output=True, text=True, check=True
-        )
-        return done.stdout
+        line = ssh(self.host, command)
+        return subprocess.run(line, input=text, capture_output=True, text=True, check=True).stdout
 
 
 def edited(content: str, lines: str) -> str:

@@ -4,11 +4,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from ansible_collections.postseal.mail.plugins.module_utils.dns.records import Value
 from ansible_collections.postseal.mail.plugins.module_utils.mailauth import spf
 from ansible_collections.postseal.mail.plugins.module_utils.model.types import Domain, MailHost
 from ansible_collections.postseal.mail.tests.verify.proof.catalogue import check
-from ansible_collections.postseal.mail.tests.verify.proof.claimed import Claims, held_keys
+from ansible_collections.postseal.mail.tests.verify.proof.claimed import Asked, Claims, held_keys
 from ansible_collections.postseal.mail.tests.verify.proof.judge import expect_claim
 from ansible_collections.postseal.mail.tests.verify.proof.observe import Observer
 from ansible_collections.postseal.mail.tests.verify.proof.outcome import (
@@ -24,8 +26,13 @@ def _expect_claims(claims: Claims, label: str, owners: tuple[str, ...], absent: 
     found = claims.of(label, owners)
     if not found:
         raise NotApplicableError(absent)
+    _expect_all(found)
+
+
+def _expect_all(found: Sequence[Asked]) -> None:
     for claim, answers in found:
-        expect_claim(claim, answers.result())
+        others = [other.value for other, _ in found if other.key == claim.key and other.slot.label == claim.slot.label]
+        expect_claim(claim, answers.result(), others)
 
 
 @check("ADDR-1")
@@ -68,8 +75,7 @@ def test_dkim(domain: Domain, claims: Claims) -> None:
     found = claims.of("dkim:", (domain.name,))
     if not found:
         raise CheckFailedError("no mail host holds a DKIM key of the domain", record="(none yet)")
-    for claim, answers in found:
-        expect_claim(claim, answers.result())
+    _expect_all(found)
 
 
 @check("DKIM-2")
@@ -98,6 +104,26 @@ def test_srv(domain: Domain, claims: Claims) -> None:
     _expect_claims(claims, "srv", (domain.name,), "the model asks for no SRV record")
 
 
+@check("RPT-1")
+def test_tls_reports(domain: Domain, claims: Claims) -> None:
+    _expect_claims(claims, "tlsrpt", (domain.name,), "the inventory asks for no reports on TLS")
+
+
+@check("STS-1")
+def test_mta_sts(domain: Domain, claims: Claims) -> None:
+    _expect_claims(claims, "sts", (domain.name,), "the inventory announces no MTA-STS policy")
+
+
+@check("DMARC-2")
+def test_dmarc_consent(domain: Domain, claims: Claims) -> None:
+    _expect_claims(claims, "report-consent", (domain.name,), "no other domain here sends its DMARC reports there")
+
+
+@check("CAA-1")
+def test_caa(service_name: str, claims: Claims) -> None:
+    _expect_claims(claims, "caa:", (service_name,), "the inventory asks for no CAA record")
+
+
 @check("DANE-1")
 def test_tlsa(service_name: str, claims: Claims, observed: Observer) -> None:
     found = claims.of("tlsa:", (service_name,))
@@ -106,8 +132,7 @@ def test_tlsa(service_name: str, claims: Claims, observed: Observer) -> None:
     servers = found[0][1].result()
     if servers and all(not answer.failure and not answer.signed for answer in servers):
         raise NotApplicableError(f"the zone of {service_name} is not signed by DNSSEC, so TLSA would mean nothing")
-    for claim, answers in found:
-        expect_claim(claim, answers.result())
+    _expect_all(found)
 
 
 @check("DANE-2")

@@ -18,17 +18,23 @@ from .records import Key, Value, shown
 
 @dataclass(frozen=True)
 class Merged:
-    """One value that serves us and others; ``share`` is the part of it that only we ask for."""
+    """One value that serves us and others.
+
+    :param share: the part of it that we ask for, without what is other people's; other environments may ask for it too
+    :param joined: it is not all other people's, so that nobody may drop it without us
+    """
 
     value: Value
     share: Value
+    joined: bool = True
 
 
-Merge = Callable[[Value, Sequence[Value], Value | None], Merged]
-"""``merge(asked, found, share)``: one value from what we ask for and what the slot holds.
+Merge = Callable[[Value, Sequence[Value], Value | None, Sequence[Value]], Merged]
+"""``merge(asked, found, share, others)``: one value from what we ask for and what the slot holds.
 
-``share`` is the part that was ours when we last wrote the slot, ``None`` if we never did: the rest of ``found`` is
-foreign. Raises :class:`ValueError` when the found values allow no merge.
+``share`` is the part that was ours when we last wrote the slot, ``None`` if we never did, ``others`` the shares of
+other environments: the rest of ``found`` is other people's. Raises :class:`ValueError` when the found values allow no
+merge.
 """
 
 
@@ -40,15 +46,15 @@ class Slot:
     :param holds: tells whether a value belongs to the slot
     :param single: the slot has room for one value, as RFC 7208 has for SPF
     :param merge: how to live with foreign values; without it they are a conflict
-    :param leave: ``leave(found, share)``: what remains of a merged value without our share, ``None`` if nothing does;
-        raises :class:`ValueError` for a value it cannot read
+    :param leave: ``leave(found, share, others)``: what remains of a merged value without our share, ``None`` if
+        nothing does; raises :class:`ValueError` for a value it cannot read
     """
 
     label: str
     holds: Callable[[Value], bool]
     single: bool = True
     merge: Merge | None = None
-    leave: Callable[[Value, Value], Value | None] | None = None
+    leave: Callable[[Value, Value, Sequence[Value]], Value | None] | None = None
 
 
 SlotOf = Callable[[Key, Value], Slot | None]

@@ -14,6 +14,7 @@ from typing import Any
 from .errors import PlanError
 from .plan import essence, fingerprint_of
 from .prepare import Preparation
+from .waves import parts
 
 FORMAT = 1
 _SHOWN = 12
@@ -33,12 +34,12 @@ def document(preparation: Preparation, environment: str, created: str) -> dict[s
             {
                 **essence(item.plan),
                 "provider": item.job.provider.name,
-                "calls": item.calls,
-                "atomic": item.atomic,
+                "calls": item.calls * count,
+                "atomic": item.atomic and count == 1,
                 "findings": [asdict(finding) for finding in item.findings],
                 "refusals": [str(error) for error in item.refusals],
             }
-            for item in preparation.zones
+            for item, count in zip(preparation.zones, parts(preparation.zones), strict=True)
             if not item.plan.empty
         ],
         "notes": list(preparation.notes),

@@ -9,20 +9,18 @@ from collections.abc import Iterable, Sequence
 from .claims import SlotOf
 from .errors import DnsError, OwnershipConflict, PlanError
 from .order import in_order
-from .ownership import digest, marks_of, registry_after, registry_key
+from .ownership import digest
 from .plan import Rules, ZonePlan
-from .records import Key, RRset, Value, sort_key, within
+from .records import Key, RRset, Value, within
+from .registry import marks_of, registry_after
 from .snapshot import Change, Mark, Snapshot
-
-# A set must fit into one answer (RFC 1035 4.2.2: 65535 octets), and so must its signature and the question.
-_MAX_REGISTRY = 60_000
 
 
 class Draft:
-    """Gathers changes of one zone on behalf of ``owner``."""
+    """Gathers changes of one zone on behalf of ``owner``; sets in ``later`` stay as they are."""
 
-    def __init__(self, snapshot: Snapshot, owner: str, rules: Rules) -> None:
-        self.snapshot, self.owner, self.rules = snapshot, owner, rules
+    def __init__(self, snapshot: Snapshot, owner: str, rules: Rules, later: frozenset[Key] = frozenset()) -> None:
+        self.snapshot, self.owner, self.rules, self.later = snapshot, owner, rules, later
         self.all_marks = marks_of(snapshot)
         self.marks: dict[Key, Mark] = dict(self.all_marks.get(owner, {}))
         self.updates: dict[Key, Mark | None] = {}
@@ -49,6 +47,11 @@ class Draft:
             for owner, marks in sorted(self.all_marks.items())
             if owner != self.owner and key in marks and digests & marks[key].digests
         ]
+
+    def shares(self, key: Key) -> list[bytes]:
+        """Return what other environments ask for in a merged value of a set."""
+        places = (marks.get(key) for owner, marks in sorted(self.all_marks.items()) if owner != self.owner)
+        return [mark.share for mark in places if mark is not None and mark.share is not None]
 
     def check_place(self, key: Key, subject: str, going: frozenset[Key] = frozenset()) -> None:
         """Raise :class:`PlanError` where a set cannot stand: outside the zone, below a delegation, beside a CNAME.
@@ -83,6 +86,8 @@ class Draft:
         :param removed: how many values go and are not replaced
         :param replaced: how many are replaced by others
         """
+        if key in self.later:
+            return
         before = self.snapshot.rrsets.get(key)
         wanted = RRset.of(*key, ttl, values)
         after = wanted if wanted.values else None
@@ -99,50 +104,48 @@ class Draft:
         return max(self.rules.min_ttl, min(self.rules.max_ttl, claimed))
 
     def result(self, notes: Sequence[str] = (), *, asked: bool = True) -> ZonePlan:
-        """Return the plan, with the change of the registry. Raises :class:`PlanError` where that grows too large."""
-        zone, key = self.snapshot.zone, registry_key(self.snapshot.zone)
+        """Return the plan, with the changes of the registry."""
         owned = sum(len(self.ours(place)) for place in self.marks)
         written = sum(len(mark.digests) for mark in self.marks.values())
         changes = list(in_order(self.changes))
         if self.rules.registry:
-            before, after = self.snapshot.rrsets.get(key), registry_after(self.snapshot, self.owner, self.updates)
-            if after and sum(len(sort_key(line)) + 1 for line in after.values) > _MAX_REGISTRY:
-                raise PlanError(
-                    f"zone {zone}: the registry {key[0]} would be larger than an answer can be",
-                    "Give some of the domains a zone of their own",
-                )
-            changes = self._with_registry(changes, before, after)
-        merged = {**self.marks, **self.updates}
+            changes = self._with_registry(changes)
+        kept = {**self.marks, **self.updates}
         return ZonePlan(
-            zone,
+            self.snapshot.zone,
             self.owner,
             tuple(changes),
             self.expected,
             owned,
             self.marks,
-            {place: mark for place, mark in merged.items() if mark is not None},
+            {place: mark for place, mark in kept.items() if mark is not None},
             tuple(dict.fromkeys((*notes, *self.notes))),
             written - owned,
             asked,
         )
 
-    def _with_registry(self, changes: list[Change], before: RRset | None, after: RRset | None) -> list[Change]:
-        """Return the changes with that of the registry at the end, or, see :func:`~.order.stages`, at both ends."""
+    def _with_registry(self, changes: list[Change]) -> list[Change]:
+        """Return the changes with those of the registry at the end, or, see :func:`~.order.stages`, at both ends."""
         first: list[Change] = []
-        known = after or before
-        if changes and known and not self.rules.atomic:
-            lines = {*(before.values if before else ()), *(after.values if after else ())}
-            both = RRset.of(*known.key, known.ttl, lines)
-            if both != before:
-                first = [Change(both.key, before, both, guarded=False)]
-                before = both
-        last = [Change(registry_key(self.snapshot.zone), before, after, guarded=False)] if before != after else []
+        last: list[Change] = []
+        for key, wanted in registry_after(self.snapshot, self.owner, self.updates, self.rules.registry_room).items():
+            before, after = self.snapshot.rrsets.get(key), wanted if wanted.values else None
+            if changes and not self.rules.atomic:
+                both = RRset.of(*key, wanted.ttl, [*(before.values if before else ()), *wanted.values])
+                if both != before:
+                    first.append(Change(key, before, both, guarded=False))
+                    before = both
+            if before != after:
+                last.append(Change(key, before, after, guarded=False))
         return [*first, *changes, *last]
 
 
-def without_share(key: Key, value: Value, share: bytes | None, slot_of: SlotOf) -> Value | None:
+def without_share(
+    key: Key, value: Value, share: bytes | None, others: Sequence[bytes], slot_of: SlotOf
+) -> Value | None:
     """Return what remains of a value of ours when we leave: nothing, or the part of a merged one that is not ours.
 
+    :param others: what other environments ask for in it
     Raises :class:`ValueError` for a merged value that cannot be taken apart.
     """
     if share is None:
@@ -150,4 +153,4 @@ def without_share(key: Key, value: Value, share: bytes | None, slot_of: SlotOf) 
     slot = slot_of(key, value)
     if slot is None or slot.leave is None:
         raise ValueError("it is united with somebody else's, and nobody knows how to take it apart")
-    return slot.leave(value, share)
+    return slot.leave(value, share, others)

@@ -87,6 +87,10 @@ class Lagging(ProviderError):
     """Authoritative servers do not answer with the new records in time."""
 
 
+class HeldBack(ProviderError):
+    """Record sets were not written because those of another zone that they lead to could not be."""
+
+
 class PlanError(DnsError):
     """A plan cannot be made or will not be applied."""
 

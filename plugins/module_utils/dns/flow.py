@@ -15,7 +15,7 @@ from .errors import DnsError, PlanError, StoreError
 from .execute import Policy, ZoneReport, execute, foresee
 from .limits import Limits
 from .prepare import Preparation, Prepared
-from .store import Run, Store, read_json, write_json
+from .store import KEEP, Run, Store, read_json, write_json
 from .zonetext import before_and_after
 
 
@@ -28,6 +28,7 @@ class Request:
     :param plan: fingerprint of the plan to apply, or the file that holds it; empty for whatever the plan is
     :param plan_out: file to write the plan to instead of applying it
     :param wait: seconds to wait for name servers
+    :param keep: how many runs and plans to keep
     """
 
     environment: str
@@ -36,6 +37,7 @@ class Request:
     plan: str = ""
     plan_out: str = ""
     wait: float = 60.0
+    keep: int = KEEP
 
 
 def carry_out(request: Request, preparation: Preparation, store: Store, tell: Callable[[str], None]) -> dict[str, Any]:
@@ -51,18 +53,20 @@ def carry_out(request: Request, preparation: Preparation, store: Store, tell: Ca
         if request.plan_out:
             result["plan_file"] = str(write_json(Path(request.plan_out).expanduser(), made))
             store.keep_plan(made)
+            result["notes"] += _tidied(store, request.keep)
             return {**result, "zones": _told(foresee(preparation)), "changed": False}
         fingerprint, then = _approved(request.plan, store)
         try:
             preparation.check(fingerprint, lambda: differences(then, made) if then else [])
         except DnsError:
-            result["notes"] += _remembered(store, made)
+            result["notes"] += _remembered(store, made) + _tidied(store, request.keep)
             raise
         if request.check:
             reports = foresee(preparation)
         else:
             preparation.complete()
             reports, result["rollback"] = _apply(request, preparation, store, tell, exact=fingerprint is not None)
+            result["notes"] += _tidied(store, request.keep) if result["rollback"] else []
     except DnsError as error:
         return {**result, "failed": True, "msg": str(error)}
     result["zones"] = _told(reports)
@@ -109,6 +113,15 @@ def _remembered(store: Store, made: dict[str, Any]) -> list[str]:
         store.keep_plan(made)
     except StoreError as error:
         return [f"the plan is not saved: {error}"]
+    return []
+
+
+def _tidied(store: Store, keep: int) -> list[str]:
+    """Remove what is too old to keep; that it cannot be removed is no failure of the run."""
+    try:
+        store.tidy(keep)
+    except StoreError as error:
+        return [str(error)]
     return []
 
 

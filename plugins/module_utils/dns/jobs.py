@@ -12,9 +12,9 @@ from typing import TypeVar
 
 from .claims import Claim, Pending
 from .errors import DnsError, PlanError, Several, TransportError, ZoneNotFound
-from .ownership import marks_of, registry_key
 from .providers.base import Provider
 from .records import Key
+from .registry import marks_of, registry_key, registry_keys
 from .restore import SavedSet
 from .snapshot import Snapshot
 
@@ -42,11 +42,14 @@ class Job:
     def keys(self) -> set[Key]:
         """Record sets that have to be looked at."""
         found = {claim.key for claim in self.claims} | {item.key for item in self.saved or ()}
-        return found | {registry_key(self.zone)}
+        return found | {registry_key(self.zone), registry_key(self.zone, 1)}
 
 
-def in_parallel(work: Callable[[T], R], items: Sequence[T]) -> list[R | DnsError]:
-    """Return ``work`` of each item, or the :class:`DnsError` it raised, in the order of ``items``."""
+def in_parallel(work: Callable[[T], R], items: Sequence[T], workers: int = WORKERS) -> list[R | DnsError]:
+    """Return ``work`` of each item, or the :class:`DnsError` it raised, in the order of ``items``.
+
+    :param workers: how many items at once; work that waits for nobody is done sooner by one
+    """
 
     def guarded(item: T) -> R | DnsError:
         try:
@@ -54,9 +57,9 @@ def in_parallel(work: Callable[[T], R], items: Sequence[T]) -> list[R | DnsError
         except DnsError as error:
             return error
 
-    if len(items) <= 1:
+    if min(workers, len(items)) <= 1:
         return [guarded(item) for item in items]
-    with ThreadPoolExecutor(min(WORKERS, len(items))) as pool:
+    with ThreadPoolExecutor(min(workers, len(items))) as pool:
         return list(pool.map(guarded, items))
 
 
@@ -72,14 +75,16 @@ def all_of(results: Iterable[R | DnsError]) -> list[R]:
 def fetch(job: Job, owner: str, also: Iterable[Key] = ()) -> Snapshot:
     """Return the zone of ``job`` as it is now, with all sets that ``owner`` has marked, and those in ``also``.
 
-    Where the provider can only be asked set by set, a second question is about those that nobody claims any more.
+    Where the provider can only be asked set by set, further questions are about the rest of the registry and about
+    those sets that nobody claims any more.
     """
     keys = job.keys | set(also)
     snapshot = _look(job, keys)
-    if snapshot.whole:
-        return snapshot
+    while not snapshot.whole and not keys.issuperset(registry := registry_keys(snapshot)):
+        keys |= set(registry)
+        snapshot = _look(job, keys)
     more = keys | set(marks_of(snapshot).get(owner, {}))
-    if more == keys and job.saved is None:
+    if snapshot.whole or (more == keys and job.saved is None):
         return snapshot
     # Whether a policy may go depends on the mail that the name gets.
     mail = {(name.removeprefix("_dmarc."), "MX") for name, rrtype in more if rrtype == "TXT"}

@@ -62,7 +62,7 @@ def retire(
     found: Retired = {}
     for key in free:
         held = [wish.slot.holds for wish in wishes.get(key, ())]
-        values = [value for value in draft.ours(key) if not any(holds(value) for holds in held)]
+        values = [value for value in _written(draft, key, leftovers.slot_of) if not any(holds(value) for holds in held)]
         gone = _gone(draft, key, values, leftovers.slot_of)
         if gone:
             found[key] = gone
@@ -73,9 +73,16 @@ def retire(
     if len(removed) < len(found):
         draft.note(_told(draft.snapshot.zone, {key: gone for key, gone in found.items() if key not in removed}))
     for key in free:
-        if key not in wishes and (key in removed or (leftovers.remove and not draft.ours(key))):
+        if key not in wishes and (key in removed or (leftovers.remove and not _written(draft, key, leftovers.slot_of))):
             _settle(draft, key, found.get(key, []))
     return {key: gone for key, gone in found.items() if key in wishes and key in removed}
+
+
+def _written(draft: Draft, key: Key, slot_of: SlotOf) -> list[Value]:
+    """Return the values of ours, and those that hold our share although others have written them anew since."""
+    ours, shared = draft.ours(key), draft.marks[key].share is not None
+    merged = (value for value in draft.snapshot.values(key) if shared and (slot := slot_of(key, value)) and slot.leave)
+    return list(dict.fromkeys((*ours, *merged)))
 
 
 def _in_the_way(key: Key, types: AbstractSet[str]) -> bool:
@@ -93,7 +100,7 @@ def _gone(draft: Draft, key: Key, values: Sequence[Value], slot_of: SlotOf) -> l
     gone = []
     for value in values:
         try:
-            gone.append((value, without_share(key, value, share, slot_of)))
+            gone.append((value, without_share(key, value, share, draft.shares(key), slot_of)))
         except ValueError as error:
             draft.note(f"{key[0]} {key[1]}: {shown(value)} stays although nobody claims it: {error}")
     return gone

@@ -1,24 +1,23 @@
 # Copyright: the Postseal maintainers
 # GNU General Public License v3.0 or later (see LICENSE)
-"""Who wrote what: marks of ownership, and the registry record that keeps them where a provider has no other place.
+"""Who wrote what: marks of ownership, and the lines of text that tell them.
 
-The registry is one TXT set per zone with one line per environment and record set. A line names digests of the values
-that the environment wrote there last, so a value that somebody changed since is nobody's and is left alone. Each
-environment writes its own lines only, in the same update as the values they speak of.
+A line stands for one environment and one record set. It names digests of the values that the environment wrote there
+last, so a value that somebody changed since is nobody's and is left alone. Where a provider keeps nothing beside the
+records, lines are in the zone's registry (:mod:`.registry`).
 """
 
 from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
+from functools import lru_cache
 from urllib.parse import quote, unquote
 
-from .records import Key, RRset, Value, relative, sort_key
+from .records import Key, Value, relative, sort_key
 from .snapshot import Mark, Snapshot
 
-REGISTRY_LABEL = "_postseal-owner"
-REGISTRY_TTL = 300
 _LINE = re.compile(
     rb"v=postseal1 owner=(?P<owner>\S+) name=(?P<name>\S+) type=(?P<type>[A-Z0-9]+) wrote=(?P<wrote>[0-9a-f,]+)"
     rb"(?: share=(?P<share>.*))?",
@@ -27,26 +26,32 @@ _LINE = re.compile(
 _DIGEST_LENGTH = 16
 
 
+@lru_cache(maxsize=16384)  # of one value it is asked for again and again, but zone after zone
 def digest(key: Key, value: Value) -> str:
     """Return what identifies one value of one record set: 64 bits of its SHA-256, in hex."""
     head = f"{key[0]}\0{key[1]}\0".encode()
     return hashlib.sha256(head + sort_key(value)).hexdigest()[:_DIGEST_LENGTH]
 
 
-def registry_key(zone: str) -> Key:
-    """Return where the registry of ``zone`` is."""
-    return (f"{REGISTRY_LABEL}.{zone}", "TXT")
+def merged(snapshot: Snapshot, marks: Iterable[Mark]) -> dict[str, dict[Key, Mark]]:
+    """Return ``marks`` by owner and record set.
 
-
-def marks_of(snapshot: Snapshot) -> dict[str, dict[Key, Mark]]:
-    """Return all marks of a zone, by owner and record set. Lines that are not ours to read mark nothing."""
+    After an accident two may speak of one set: what either says is ours is, and the share is that of the one whose
+    value is there.
+    """
     found: dict[str, dict[Key, Mark]] = {}
-    registry = snapshot.values(registry_key(snapshot.zone))
-    for mark in (*snapshot.marks, *filter(None, (parse_line(line, snapshot.zone) for line in registry))):
-        known = found.setdefault(mark.owner, {}).get(mark.key)
-        digests = mark.digests | known.digests if known else mark.digests
-        found[mark.owner][mark.key] = Mark(mark.owner, mark.key, digests, mark.share)
+    for mark in marks:
+        of_owner = found.setdefault(mark.owner, {})
+        known = of_owner.get(mark.key)
+        of_owner[mark.key] = mark if known is None else _both(snapshot, known, mark)
     return found
+
+
+def _both(snapshot: Snapshot, one: Mark, other: Mark) -> Mark:
+    there = {digest(one.key, value) for value in snapshot.values(one.key)}
+    first = one if one.digests & there or not other.digests & there else other
+    share = first.share if first.share is not None else (other if first is one else one).share
+    return Mark(one.owner, one.key, one.digests | other.digests, share)
 
 
 def parse_line(line: Value, zone: str) -> Mark | None:
@@ -68,17 +73,3 @@ def format_line(mark: Mark, zone: str) -> bytes:
     wrote = ",".join(sorted(mark.digests))
     line = f"v=postseal1 owner={quote(mark.owner, safe='')} name={relative(name, zone)} type={rrtype} wrote={wrote}"
     return line.encode() + (b"" if mark.share is None else b" share=" + mark.share)
-
-
-def registry_after(snapshot: Snapshot, owner: str, updates: Mapping[Key, Mark | None]) -> RRset | None:
-    """Return the registry set with the lines of ``owner`` for the sets in ``updates`` replaced (``None``: removed)."""
-    zone, key = snapshot.zone, registry_key(snapshot.zone)
-    kept = [line for line in snapshot.values(key) if not _concerns(parse_line(line, zone), owner, updates)]
-    new = [format_line(mark, zone) for mark in updates.values() if mark is not None and mark.digests]
-    current = snapshot.rrsets.get(key)
-    ttl = current.ttl if current else REGISTRY_TTL
-    return RRset.of(*key, ttl, [*kept, *new]) if kept or new else None
-
-
-def _concerns(mark: Mark | None, owner: str, keys: Iterable[Key]) -> bool:
-    return mark is not None and mark.owner == owner and mark.key in keys

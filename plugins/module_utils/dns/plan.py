@@ -22,12 +22,14 @@ class Rules:
     """What the provider asks of a plan: its range of TTLs in seconds, and whether ownership needs the registry.
 
     :param atomic: records and registry are written together; else the registry is written before them and after
+    :param registry_room: octets for the lines of one set of the registry
     """
 
     min_ttl: int = 1
     max_ttl: int = 2**31 - 1
     registry: bool = True
     atomic: bool = True
+    registry_room: int = 16_000
 
 
 ANY = Rules()

@@ -6,15 +6,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 
 from .claims import Claim, Pending, SlotOf, no_slots, summary
-from .errors import DnsError, LimitExceeded, LintError, PlanError
+from .errors import DnsError, LimitExceeded, LintError, PlanError, Several
 from .findings import ERROR, Finding, Lint, no_rules
 from .jobs import Assignment, Job, Route, all_of, assign, fetch, follow_cuts, in_parallel, unclaimed
 from .leftovers import NOTHING_ELSE, Leftovers
 from .limits import Limits, refusals
 from .plan import Rules, ZonePlan, fingerprint
 from .providers.base import Batch, Provider
+from .records import Key
 from .restore import SavedSet, plan_restore
 from .settle import plan_zone
 from .snapshot import Snapshot
@@ -40,12 +42,16 @@ class Options:
 
 @dataclass(frozen=True)
 class Terms:
-    """All that a zone is planned by, so that it can be planned again from a newer look."""
+    """All that a zone is planned by, so that it can be planned again from a newer look.
+
+    :param later: record sets that stay as they are until other zones are written
+    """
 
     owner: str
     limits: Limits
     options: Options = Options()
     claimed: Leftovers = NOTHING_ELSE
+    later: frozenset[Key] = frozenset()
 
 
 @dataclass(frozen=True)
@@ -63,6 +69,11 @@ class Prepared:
     refusals: tuple[DnsError, ...]
     findings: tuple[Finding, ...] = ()
     terms: Terms = field(default_factory=lambda: Terms("", Limits()), repr=False)
+
+    @cached_property
+    def changing(self) -> frozenset[Key]:
+        """The record sets that change, the registry left out."""
+        return frozenset(change.key for change in self.plan.changes if change.guarded)
 
     @property
     def calls(self) -> int:
@@ -136,8 +147,7 @@ def prepare(
     claimed = Leftovers(options.prune, frozenset(claim.key for claim in claims), tuple(pending), options.slot_of)
     terms = Terms(owner, limits, options, claimed)
     looked = [*all_of(in_parallel(_looking(owner), placed.jobs)), *_seen(extra, owner, notes := list(extra.notes))]
-    items = all_of(in_parallel(lambda found: plan_job(*found, terms), follow_cuts(looked, owner)))
-    return _preparation(items, (*placed.notes, *notes), pending)
+    return _preparation(_plan(follow_cuts(looked, owner), terms), (*placed.notes, *notes), pending)
 
 
 def prepare_restore(
@@ -152,7 +162,27 @@ def prepare_restore(
     jobs = [Job(provider_of(name), zone, saved=tuple(sets)) for (name, zone), sets in sorted(saved.items())]
     terms = Terms(owner, limits, options)
     looked = all_of(in_parallel(_looking(owner), jobs))
-    return _preparation(all_of(in_parallel(lambda found: plan_job(*found, terms), looked)), (), ())
+    return _preparation(_plan(looked, terms), (), ())
+
+
+def _plan(looked: Sequence[tuple[Job, Snapshot]], terms: Terms) -> list[Prepared]:
+    drawn = all_of(in_parallel(lambda found: _drawn(*found, terms), looked, workers=1))
+    return all_of(in_parallel(_judged, drawn))
+
+
+def _drawn(job: Job, snapshot: Snapshot, terms: Terms) -> Prepared:
+    """Return :func:`draw`; what is wrong names zone and provider too."""
+    try:
+        return draw(job, snapshot, terms)
+    except PlanError as error:
+        raise _placed(job, error) from error
+    except Several as several:
+        found = [_placed(job, error) if isinstance(error, PlanError) else error for error in several.errors]
+        raise Several(found) from several
+
+
+def _placed(job: Job, error: PlanError) -> PlanError:
+    return type(error)(f"DNS provider {job.provider.name}, zone {job.zone}: {error.message}", error.hint)
 
 
 def _looking(owner: str) -> Callable[[Job], tuple[Job, Snapshot]]:
@@ -179,8 +209,13 @@ def _preparation(items: Iterable[Prepared], notes: Sequence[str], pending: Seque
 
 def plan_job(job: Job, snapshot: Snapshot, terms: Terms) -> Prepared:
     """Return the plan for ``job`` on ``snapshot`` with the calls it takes and the reasons not to apply it."""
-    item = draw(job, snapshot, terms)
-    lint = terms.options.lint(job.zone, item.plan.after(snapshot), frozenset(item.plan.expected))
+    return _judged(draw(job, snapshot, terms))
+
+
+def _judged(item: Prepared) -> Prepared:
+    """Return the plan with what the rules say about it; they may have to resolve names for an answer."""
+    rules = item.terms.options.lint
+    lint = rules(item.job.zone, item.plan.after(item.snapshot), frozenset(item.plan.expected))
     findings = tuple(sorted(lint, key=lambda found: (found.name, found.type, found.rule)))
     # What was wrong before and stays as it is must not keep the rest from being put right.
     changed = {change.key for change in item.plan.changes}
@@ -189,13 +224,32 @@ def plan_job(job: Job, snapshot: Snapshot, terms: Terms) -> Prepared:
 
 
 def draw(job: Job, snapshot: Snapshot, terms: Terms) -> Prepared:
-    """Return :func:`plan_job` without asking the rules, which may have to resolve names for an answer."""
+    """Return :func:`plan_job` without asking the rules."""
     caps = job.provider.caps
-    rules = Rules(caps.min_ttl, caps.max_ttl, caps.registry, caps.atomic != "none")
-    if job.saved is not None:
-        plan = plan_restore(job.saved, snapshot, terms.owner, rules, terms.options.slot_of)
-    else:
-        plan = plan_zone(job.claims, snapshot, terms.owner, rules=rules, pending=job.pending, leftovers=terms.claimed)
-    batches = () if plan.empty else tuple(job.provider.render(plan, snapshot))
+    rules = Rules(caps.min_ttl, caps.max_ttl, caps.registry, caps.atomic != "none", caps.registry_room)
+    plan = _planned(job, snapshot, terms, rules)
+    batches = _rendered(job, plan, snapshot)
+    if len(batches) > 1 and caps.registry and caps.atomic == "batch":
+        # It does not go out at once after all, so no value may be without its line in between.
+        plan = _planned(job, snapshot, terms, replace(rules, atomic=False))
+        batches = _rendered(job, plan, snapshot)
     refused = refusals(plan, snapshot, terms.limits, terms.options.last_owned.get(job.zone, 0))
     return Prepared(job, snapshot, plan, batches, tuple(refused), (), terms)
+
+
+def _planned(job: Job, snapshot: Snapshot, terms: Terms, rules: Rules) -> ZonePlan:
+    if job.saved is not None:
+        return plan_restore(job.saved, snapshot, terms.owner, rules, terms.options.slot_of, later=terms.later)
+    return plan_zone(
+        job.claims,
+        snapshot,
+        terms.owner,
+        rules=rules,
+        pending=job.pending,
+        leftovers=terms.claimed,
+        later=terms.later,
+    )
+
+
+def _rendered(job: Job, plan: ZonePlan, snapshot: Snapshot) -> tuple[Batch, ...]:
+    return () if plan.empty else tuple(job.provider.render(plan, snapshot))

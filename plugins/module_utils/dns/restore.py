@@ -57,13 +57,23 @@ class _Stays(Exception):
     """A set that cannot go back, and why."""
 
 
-def plan_restore(saved: Iterable[SavedSet], snapshot: Snapshot, owner: str, rules: Rules, slot_of: SlotOf) -> ZonePlan:
+def plan_restore(
+    saved: Iterable[SavedSet],
+    snapshot: Snapshot,
+    owner: str,
+    rules: Rules,
+    slot_of: SlotOf,
+    *,
+    later: frozenset[Key] = frozenset(),
+) -> ZonePlan:
     """Return the plan that brings ``saved`` sets of one zone back; sets that cannot go back are noted.
+
+    Those in ``later`` stay as they are for now.
 
     Planning again on its result changes nothing.
     """
-    draft = Draft(snapshot, owner, rules)
-    for item in sorted(saved, key=lambda found: found.key):
+    draft = Draft(snapshot, owner, rules, later)
+    for item in sorted((item for item in saved if item.key not in later), key=lambda found: found.key):
         try:
             _settle(draft, item, slot_of)
         except (_Stays, PlanError) as error:
@@ -89,7 +99,7 @@ def _settle(draft: Draft, item: SavedSet, slot_of: SlotOf) -> None:
     for value in ours if mark and mark.share is not None else ():
         slot = slot_of(key, value)
         if value not in item.written and value not in kept and (slot is None or slot.merge):
-            remains, share = _united(item, value, mark, slot)
+            remains, share = _united(item, value, mark, slot, draft.shares(key))
             back = [old for old in back if not (slot and slot.holds(old))] + ([] if remains is None else [remains])
             mine |= {remains} if share is not None and remains is not None else set()
     _check_slots(key, back, kept, slot_of)
@@ -117,7 +127,9 @@ def _is_merged(slot: Slot | None) -> bool:
     return slot is not None and slot.merge is not None
 
 
-def _united(item: SavedSet, value: Value, mark: Mark | None, slot: Slot | None) -> tuple[Value | None, bytes | None]:
+def _united(
+    item: SavedSet, value: Value, mark: Mark | None, slot: Slot | None, others: Sequence[bytes]
+) -> tuple[Value | None, bytes | None]:
     """Return what comes back in place of a merged value that was written anew since: others' part of it is kept.
 
     Also our share of what comes back, ``None`` if there is none.
@@ -126,9 +138,9 @@ def _united(item: SavedSet, value: Value, mark: Mark | None, slot: Slot | None) 
         raise _Stays(f"{shown(value)} is united with somebody else's, and nobody knows how to take it apart")
     try:
         if item.held is not None and item.held.share is not None:
-            merged = slot.merge(item.held.share, [value], mark.share)
+            merged = slot.merge(item.held.share, [value], mark.share, others)
             return merged.value, sort_key(merged.share)
-        return slot.leave(value, mark.share), None
+        return slot.leave(value, mark.share, others), None
     except ValueError as error:
         raise _Stays(str(error)) from error
 

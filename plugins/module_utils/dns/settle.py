@@ -25,16 +25,18 @@ def plan_zone(
     rules: Rules = ANY,
     pending: Iterable[Pending] = (),
     leftovers: Leftovers = NOTHING_ELSE,
+    later: frozenset[Key] = frozenset(),
 ) -> ZonePlan:
     """Return the plan that makes ``snapshot`` hold ``claims`` on behalf of ``owner`` (the environment's name).
 
     All claims must belong to the snapshot's zone. ``leftovers`` says what to do with values of ours that nobody claims
-    any more. Raises :class:`PlanError` or :class:`Several` of them: a foreign value in a slot of ours, two claims on
-    one slot, a name below a delegation, a CNAME where records must stand.
+    any more, ``later`` which record sets stay as they are for now. Raises :class:`PlanError` or :class:`Several` of
+    them: a foreign value in a slot of ours, two claims on one slot, a name below a delegation, a CNAME where records
+    must stand.
     """
     listed, open_ends = tuple(claims), tuple(pending)
     wanted, notes = _publishable(listed, snapshot)
-    draft = Draft(snapshot, owner, rules)
+    draft = Draft(snapshot, owner, rules, later)
     gathered = gather(wanted)
     retired = retire(draft, leftovers, {claim.key for claim in listed} - set(gathered), gathered, open_ends)
     planner = _Planner(draft, retired, frozenset((item.name, item.type, item.slot) for item in open_ends))
@@ -87,6 +89,8 @@ class _Planner:
 
     def settle(self, key: Key, wishes: Sequence[Wish]) -> None:
         """Plan one record set; what is in the way becomes an error."""
+        if key in self.draft.later:
+            return
         try:
             self.draft.check_place(key, wishes[0].subject, self.going)
             self._plan_set(key, wishes)
@@ -104,7 +108,7 @@ class _Planner:
         for wish in wishes:
             self._settle_slot(key, wish, current, known, state)
         state.ours |= {digest(key, value) for value in state.after} & known
-        mine = [digest(key, value) in state.ours for value in state.after]
+        mine = [digest(key, value) in state.ours and not self.draft.others(key, [value]) for value in state.after]
         claimed = self.draft.ttl(min(wish.ttl for wish in wishes))
         # A TTL is only ours to set where every value is.
         ttl = before.ttl if before is not None and not all(mine) else claimed
@@ -115,7 +119,7 @@ class _Planner:
         """Decide which values leave the slot, which come, and what of it is ours."""
         inside = [value for value in current if wish.slot.holds(value)]
         if wish.slot.merge:
-            self._merge(key, wish, inside, state)
+            self._merge(key, wish, inside, known, state)
             return
         surplus = [value for value in inside if value not in wish.values]
         # A value that is united with other people's is theirs too, although we wrote it.
@@ -136,18 +140,23 @@ class _Planner:
         state.swap(surplus, adds)
         state.ours |= {digest(key, value) for value in adds}
 
-    def _merge(self, key: Key, wish: Wish, inside: Sequence[Value], state: _Set) -> None:
+    def _merge(self, key: Key, wish: Wish, inside: Sequence[Value], known: frozenset[str], state: _Set) -> None:
         assert wish.slot.merge is not None  # noqa: S101  # the caller looked
         try:
-            merged = wish.slot.merge(wish.values[0], inside, state.share)
+            merged = wish.slot.merge(wish.values[0], inside, state.share, self.draft.shares(key))
         except ValueError as error:
             raise OwnershipConflict(
                 f"{key[0]} {key[1]} ({wish.subject}): the {wish.slot.label} value there cannot be merged: {error}",
                 "Correct it at the provider",
             ) from error
-        if list(inside) != [merged.value]:
+        share = sort_key(merged.share)
+        changed = list(inside) != [merged.value]
+        if changed:
             state.swap(inside, [merged.value])
-            state.share = sort_key(merged.share)
+        # Where others wrote the value since, or ask for the same, our share must not be taken for theirs.
+        shared = merged.joined or state.share is not None
+        if changed or (shared and (share != state.share or digest(key, merged.value) not in known)):
+            state.share = share
             state.ours.add(digest(key, merged.value))
 
     def _conflict(self, key: Key, wish: Wish, foreign: Sequence[Value]) -> OwnershipConflict:

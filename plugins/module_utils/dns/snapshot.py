@@ -87,16 +87,16 @@ class Change:
     removed: int = 0
     replaced: int = 0
 
-    @property
+    @cached_property
     def deletes(self) -> tuple[Value, ...]:
         """Values that go."""
-        kept = self.after.values if self.after else ()
+        kept = frozenset(self.after.values) if self.after else frozenset()
         return tuple(value for value in (self.before.values if self.before else ()) if value not in kept)
 
-    @property
+    @cached_property
     def adds(self) -> tuple[Value, ...]:
         """Values that come."""
-        had = self.before.values if self.before else ()
+        had = frozenset(self.before.values) if self.before else frozenset()
         return tuple(value for value in (self.after.values if self.after else ()) if value not in had)
 
     @property

@@ -6,7 +6,8 @@
     runs/<id>/<zone>.json        what a run found before it wrote, to go back to
     zones/<zone>.json            how many values of ours were there at the end of the last run
 
-Files are readable by their owner only (0600 in folders of 0700), and complete or not there at all.
+Files are readable by their owner only (0600 in folders of 0700), and complete or not there at all. Of plans and runs
+the latest are kept.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import tempfile
 from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
@@ -30,6 +32,10 @@ from .snapshot import Mark
 
 FORMAT = 1
 LAST = "last"
+KEEP = 50
+"""How many runs, and how many plans, are kept unless the operator says otherwise."""
+
+_GOING = ".going-"
 _ID = re.compile(r"[0-9]{8}T[0-9]{6}\.[0-9]{3}Z-[0-9a-f]{8}(-[0-9]+)?")
 _FINGERPRINT = re.compile(r"[0-9a-f]{64}")
 R = TypeVar("R")
@@ -74,6 +80,22 @@ class Store:
             return []
         except OSError as error:
             raise _unreadable(folder, error) from error
+
+    def tidy(self, keep: int = KEEP) -> None:
+        """Remove all runs but the latest ``keep``, at least one, and all plans but as many that were saved last."""
+        runs, plans = self.folder / "runs", self.folder / "plans"
+        try:
+            for old in self.runs()[: -max(keep, 1)]:
+                # At once out of sight: half of a run must never be gone back to.
+                (runs / old).replace(runs / f"{_GOING}{old}")
+            for gone in runs.glob(f"{_GOING}*"):
+                shutil.rmtree(gone)
+            saved = [path for path in plans.glob("*.json") if _FINGERPRINT.fullmatch(path.stem)]
+            for path in sorted(saved, key=lambda path: (path.stat().st_mtime_ns, path.name))[: -max(keep, 1)]:
+                path.unlink()
+        except OSError as error:
+            hint = "Remove old runs by hand, and see who owns the folder"
+            raise StoreError(f"cannot tidy up {self.folder}: {error.strerror or error}", hint) from error
 
     def load(self, wanted: str) -> tuple[str, dict[tuple[str, str], tuple[SavedSet, ...]]]:
         """Return the id of a run (``last``: the latest) and what it found, by (provider, zone)."""

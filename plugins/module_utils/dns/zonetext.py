@@ -6,9 +6,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from .ownership import digest, registry_key
+from .ownership import digest
 from .plan import ZonePlan
 from .records import Key, RRset, lines
+from .registry import is_registry
 from .snapshot import Mark
 
 
@@ -26,7 +27,7 @@ def before_and_after(plan: ZonePlan) -> tuple[str, str]:
 
 
 def _lines(plan: ZonePlan, rrset: RRset | None, marks: Mapping[Key, Mark]) -> list[str]:
-    if rrset is None or rrset.key == registry_key(plan.zone):
+    if rrset is None or is_registry(rrset.key, plan.zone):
         return lines(rrset)
     mark = marks.get(rrset.key)
     ours = [bool(mark and digest(rrset.key, value) in mark.digests) for value in rrset.values]

@@ -18,10 +18,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from . import acme
+from . import acme, settled
 from .errors import HostError
 from .lineage import Certificate, Lineage, Order, read_key
-from .system import SupportFile, command, install, unit_runs
+from .request import Paths
+from .system import SupportFile, install, run_unit, unit_runs
 
 RUN = Path("/run/postseal")
 CA_FILE = Path("/etc/postseal/acme-ca.pem")
@@ -35,7 +36,8 @@ def ensure(arguments: dict[str, Any]) -> dict[str, Any]:
 
     ``arguments``: ``name`` (the lineage), ``names`` (subject alternative names, in order), ``key`` (path of the
     private key), ``directory`` (ACME directory URL, RFC 8555 7.1.1), ``contact`` (mail address or null), ``ca`` (PEM
-    text of the authorities that vouch for the directory, or null for the system's), ``check`` (look, do not touch).
+    text of the authorities that vouch for the directory, or null for the system's), ``check`` (look, do not touch),
+    ``settles`` (name of this request in the note that nothing is left to do).
 
     Returns ``{"changed", "issued", "reason", "expires", "spki_sha256"}``: why a certificate was (or in check mode
     would be) asked for, and the end of validity in seconds since the epoch. Raises :class:`HostError` with cause and
@@ -54,7 +56,9 @@ def ensure(arguments: dict[str, Any]) -> dict[str, Any]:
         return _look(order, lineage)
     with _locked():
         lineage.recover()
-        return _ensure(order, lineage)
+        result = _ensure(order, lineage)
+        _settle(order, lineage, arguments.get("settles"))
+        return result
 
 
 def _look(order: Order, lineage: Lineage) -> dict[str, Any]:
@@ -77,7 +81,7 @@ def _ensure(order: Order, lineage: Lineage) -> dict[str, Any]:
     serving = _issue(order, lineage, held) if reason or held.certificate is None else held.certificate
     started = not unit_runs(TIMER)
     if started:
-        command("systemctl", "enable", "--now", TIMER)
+        run_unit(TIMER)
     return {
         "changed": bool(reason or files or started),
         "issued": bool(reason),
@@ -85,6 +89,22 @@ def _ensure(order: Order, lineage: Lineage) -> dict[str, Any]:
         "expires": serving.not_after,
         "spki_sha256": serving.spki_sha256,
     }
+
+
+def _settle(order: Order, lineage: Lineage, request: str | None) -> None:
+    """Note that nothing is left to do until the certificate is overdue or something on the host changes."""
+    serving = lineage.certificate()
+    if serving is not None:
+        settled.keep(
+            "certificate",
+            request,
+            Paths(),
+            places=[str(path) for path in (*(file.path for file in support(order)), lineage.conf, lineage.backup)],
+            contents=[str(lineage.fullchain), str(order.key)],
+            active=[TIMER],
+            enabled=[TIMER],
+            until=serving.not_after - OVERDUE * (serving.not_after - serving.not_before),
+        )
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,6 @@
 # Copyright: the Postseal maintainers
 # GNU General Public License v3.0 or later (see LICENSE)
-"""Say what a host is, in one call: release, Python, installed packages. Standard library, Python 3.9."""
+"""Say what a host is and has, in one call: release, packages, keys, what is settled. Standard library, Python 3.9."""
 
 from __future__ import annotations
 
@@ -10,17 +10,20 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
+from . import keys, settled
 from .errors import HostError
+from .request import Paths
 from .session import ssh_session
 
 SUPPORTED = {"debian": ("12", "13")}
 
 
 def gather(arguments: dict[str, Any]) -> dict[str, Any]:
-    """Return ``{"release", "python", "packages": {name: version}, "ssh": {"client", "port"}}`` for the ``packages``
-    asked about; ``ssh`` is how the controller comes in, see :class:`.session.Session`.
+    """Return ``{"release", "python", "packages": {name: version}, "ssh", "keys", "settled": {thing: request}}``.
 
-    ``packages`` in the result holds only what is fully installed (dpkg state ``installed``). Raises
+    ``packages`` in the result holds only those of the ``packages`` asked about that are fully installed (dpkg state
+    ``installed``); ``ssh`` is how the controller comes in (:class:`.session.Session`); ``keys`` is what
+    :func:`keys.read` returns, or null where it cannot be told yet. Raises
     :class:`HostError` without root and on a release that is not supported.
     """
     if os.geteuid() != 0:
@@ -30,7 +33,16 @@ def gather(arguments: dict[str, Any]) -> dict[str, Any]:
         "python": platform.python_version(),
         "packages": installed(arguments.get("packages", [])),
         "ssh": ssh_session()._asdict(),
+        "keys": _keys(),
+        "settled": settled.settled(Paths()),
     }
+
+
+def _keys() -> dict[str, Any] | None:
+    try:
+        return keys.read({})
+    except HostError:  # whoever needs them asks again, and is told why
+        return None
 
 
 def release() -> str:

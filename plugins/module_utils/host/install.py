@@ -10,7 +10,7 @@ import shutil
 import time
 from collections.abc import Iterable
 
-from .journal import sync_directory
+from .durable import sync_directory
 from .live import Comparison, Standing, gid_of, uid_of
 from .request import DirectorySpec, Paths
 from .stage import BACKDATE_SECONDS, BACKDATED, Stage

@@ -17,6 +17,7 @@ import time
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
+from .durable import sync_directory, write_durably
 from .errors import HostError
 from .live import Standing
 from .request import Paths
@@ -73,27 +74,6 @@ def sweep(service: str, paths: Paths) -> None:
 
         for name in leftovers:
             shutil.rmtree(os.path.join(paths.run, name), ignore_errors=True)
-
-
-def write_durably(path: str, content: bytes) -> None:
-    """Write a root-only file so that after a power cut it is there whole, or not there at all."""
-    draft = f"{path}.new"
-    handle = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with os.fdopen(handle, "wb") as stream:
-        stream.write(content)
-        stream.flush()
-        os.fsync(stream.fileno())
-    os.rename(draft, path)
-    sync_directory(os.path.dirname(path))
-
-
-def sync_directory(path: str) -> None:
-    """Make renames in ``path`` durable (fsync(2): the directory needs its own)."""
-    handle = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
 
 
 def journal_path(service: str, paths: Paths) -> str:

@@ -8,6 +8,7 @@ import base64
 import binascii
 import grp
 import hashlib
+import json
 import os
 import re
 import subprocess
@@ -15,9 +16,11 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+from .durable import write_durably
 from .errors import HostError
 
 ROOT = Path("/etc/postseal")
+KNOWN = Path("/var/lib/postseal/keys.json")
 SIGNER_GROUP = "_rspamd"
 DIRECTORY_MODE, DKIM_DIRECTORY_MODE, DKIM_MODE, TLS_MODE = 0o755, 0o750, 0o640, 0o600
 RSA_BITS = {"rsa2048": "2048", "rsa3072": "3072", "rsa4096": "4096"}
@@ -34,14 +37,16 @@ def read(arguments: dict[str, Any]) -> dict[str, Any]:
     ``misplaced`` are files whose owner, group or mode is not what it should be. Nothing is changed. Raises
     :class:`HostError` naming the file if a key cannot be read.
     """
+    known = Known(KNOWN)
     dkim = [
-        {**_parts(path), "public": _dkim_public(path, _parts(path)["algorithm"])}
+        {**_parts(path), "public": known.public(path, _parts(path)["algorithm"])}
         for path in sorted((ROOT / "dkim").glob("*/*.key"))
     ]
     tls = [
-        {"name": path.name[: -len(".key")], "spki_sha256": hashlib.sha256(_spki(path.read_bytes(), path)).hexdigest()}
+        {"name": path.name[: -len(".key")], "spki_sha256": known.public(path, "spki_sha256")}
         for path in sorted((ROOT / "tls").glob("*.key"))
     ]
+    known.keep()
     wrong = [str(path) for path in sorted((ROOT / "dkim").glob("*/*.key")) if not _is(path, _signer(), DKIM_MODE)]
     wrong += [str(path) for path in sorted((ROOT / "tls").glob("*.key")) if not _is(path, 0, TLS_MODE)]
     return {"dkim": dkim, "tls": tls, "misplaced": wrong}
@@ -87,6 +92,38 @@ def receive(arguments: dict[str, Any]) -> dict[str, Any]:
             content = base64.b64decode(key["private"])
             _write_once(path, content, _signer(), DKIM_MODE, DKIM_DIRECTORY_MODE)
     return read({})
+
+
+class Known:
+    """Public halves by the digest of the private key's file, kept at ``path``: a hundred keys are two hundred calls of
+    openssl(1) otherwise. A note for root; it is left only where Postseal has its directory already.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.halves: dict[str, str] = {}
+        try:
+            kept = json.loads(path.read_bytes())
+        except (OSError, ValueError):
+            kept = None
+        self.kept: dict[str, str] = kept if isinstance(kept, dict) else {}
+
+    def public(self, path: Path, form: str) -> str:
+        """Return the public half of the key at ``path``: ``form`` is a DKIM algorithm or ``spki_sha256`` (hex)."""
+        content = path.read_bytes()
+        digest = hashlib.sha256(form.encode() + b"\0" + content).hexdigest()
+        half = self.kept.get(digest)
+        if half is None and form == "spki_sha256":
+            half = hashlib.sha256(_spki(content, path)).hexdigest()
+        elif half is None:
+            half = _dkim_public(content, path, form)
+        self.halves[digest] = half
+        return half
+
+    def keep(self) -> None:
+        """Remember what was asked for, and nothing older."""
+        if self.halves != self.kept and self.path.parent.is_dir():
+            write_durably(str(self.path), json.dumps(self.halves).encode())
 
 
 def _parts(path: Path) -> dict[str, str]:
@@ -151,8 +188,7 @@ def _spki(pem: bytes, path: Path) -> bytes:
         raise HostError(f"{path} does not hold a private key; restore it from your backup ({error})") from None
 
 
-def _dkim_public(path: Path, algorithm: str) -> str:
-    content = path.read_bytes()
+def _dkim_public(content: bytes, path: Path, algorithm: str) -> str:
     if algorithm in RSA_BITS:
         return base64.b64encode(_spki(content, path)).decode()
     try:

@@ -54,7 +54,7 @@ class Lineage:
         self.archive = root / "archive" / name
         self.conf = root / "renewal" / f"{name}.conf"
         self.fullchain = self.live / "fullchain.pem"
-        self._backup = backup / name
+        self.backup = backup / name
 
     def certificate(self) -> Certificate | None:
         """Return the certificate that serves, ``None`` if there is none; raises :class:`HostError` if unreadable."""
@@ -103,7 +103,7 @@ class Lineage:
 
     def recover(self) -> None:
         """Finish what a run that was cut off between seeding and issuing left behind."""
-        if not self._backup.exists():
+        if not self.backup.exists():
             return
         serving = self.certificate()
         if serving is None or serving.self_signed:
@@ -112,14 +112,14 @@ class Lineage:
 
     def forget_backup(self) -> None:
         """Drop what :meth:`seed` put aside."""
-        if self._backup.exists():
-            shutil.rmtree(self._backup)
+        if self.backup.exists():
+            shutil.rmtree(self.backup)
 
     def _paths(self) -> tuple[Path, Path, Path]:
         return self.live, self.archive, self.conf
 
     def _aside(self, part: Path) -> Path:
-        return self._backup / part.parent.name
+        return self.backup / part.parent.name
 
 
 def self_signed(order: Order) -> str:

@@ -82,7 +82,10 @@ class Probe(NamedTuple):
 
 
 class Request(NamedTuple):
-    """One transaction: a service's files, the directories they need, and how to see that the service works."""
+    """One transaction: a service's files, the directories they need, and how to see that the service works.
+
+    ``settles`` names the request in the note that is left when the service is as wanted (:mod:`.settled`).
+    """
 
     service: str
     files: tuple[FileSpec, ...]
@@ -91,6 +94,7 @@ class Request(NamedTuple):
     probes: tuple[Probe, ...] = ()
     check_mode: bool = False
     diff: bool = False
+    settles: str | None = None
 
 
 def parse(arguments: dict[str, Any]) -> Request:
@@ -113,6 +117,7 @@ def parse(arguments: dict[str, Any]) -> Request:
         probes=tuple(_probe(entry) for entry in arguments.get("smoke") or ()),
         check_mode=bool(arguments.get("check_mode")),
         diff=bool(arguments.get("diff")),
+        settles=arguments.get("settles"),
     )
 
 

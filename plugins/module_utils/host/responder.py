@@ -7,8 +7,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from . import settled
 from .errors import HostError
-from .system import SupportFile, command, install, port_user, unit_runs
+from .request import Paths
+from .system import SupportFile, install, port_user, run_unit, unit_runs
 
 # Apart from /var/lib/postseal, which holds backups and lets nobody but root in.
 WEBROOT = Path("/var/lib/postseal-http01")
@@ -22,9 +24,18 @@ def ensure(arguments: dict[str, Any]) -> dict[str, Any]:
     """Make this host answer HTTP-01 on port 80, for itself and by redirection for the others that share its names.
 
     ``arguments``: ``program`` (text of the answering program), ``following`` (name of the next mail host, or null),
-    ``hops`` (how many other mail hosts there are), ``check`` (look, do not touch). Returns ``{"changed"}``. Raises
-    :class:`HostError` when another program holds the port.
+    ``hops`` (how many other mail hosts there are), ``check`` (look, do not touch), ``settles`` (name of this request
+    in the note that nothing is left to do). Returns ``{"changed"}``. Raises :class:`HostError` when another program
+    holds the port.
     """
+    result = _ensure(arguments)
+    if not arguments.get("check"):
+        places = [str(file.path) for file in wanted(arguments)]
+        settled.keep("http01", arguments.get("settles"), Paths(), places=places, active=[UNIT], enabled=[UNIT])
+    return result
+
+
+def _ensure(arguments: dict[str, Any]) -> dict[str, Any]:
     files = [file for file in wanted(arguments) if not file.current()]
     runs = unit_runs(UNIT)
     if arguments.get("check") or (not files and runs):
@@ -36,8 +47,7 @@ def ensure(arguments: dict[str, Any]) -> dict[str, Any]:
         )
     WEBROOT.mkdir(mode=0o755, exist_ok=True)
     install(files)
-    command("systemctl", "enable", UNIT)
-    command("systemctl", "restart", UNIT)
+    run_unit(UNIT)
     return {"changed": True}
 
 

@@ -62,6 +62,14 @@ def unit_runs(unit: str) -> bool:
     return set(state.split()) == {"ActiveState=active", "UnitFileState=enabled"}
 
 
+def run_unit(unit: str) -> None:
+    """Have systemd run ``unit`` now and at every boot, and run it anew if it runs already."""
+    # Enabling makes systemd read all units again; what a package brings is enabled when it is installed.
+    if command("systemctl", "is-enabled", unit, check=False).strip() != "enabled":
+        command("systemctl", "enable", unit)
+    command("systemctl", "restart", unit)
+
+
 def port_user(port: int) -> str | None:
     """Return the program that holds TCP ``port`` on any address of this host, or ``None`` if it is free."""
     for family, address in ((socket.AF_INET, "0.0.0.0"), (socket.AF_INET6, "::")):  # noqa: S104

@@ -77,6 +77,7 @@ class Transaction:
             health = self._health(self.service.status(asked))
             renewed = watch != read_digests(self.service.name, self.paths) if watch else False
             if not (comparison or renewed or health.complaint or unfinished):
+                self._settle()
                 return self._result(comparison, changed=False, action="none")
             return self._change(comparison, health, watch, renewed=renewed)
 
@@ -107,8 +108,26 @@ class Transaction:
         if renewed or watch:
             keep_digests(self.service.name, watch, self.paths)
         clear_journal(self.service.name, self.paths)
+        self._settle()
         self.phase = "done"
         return self._result(comparison, changed=True, action=action)
+
+    def _settle(self) -> None:
+        """Note that nothing is left to do for this request, and how to tell that it is still so."""
+        if self.request.settles and not self.request.check_mode:
+            from .settled import keep  # noqa: PLC0415
+
+            files = [path for spec in self.request.files for path in (spec.dest, spec.built) if path]
+            keep(
+                self.service.name,
+                self.request.settles,
+                self.paths,
+                places=[*files, *(spec.path for spec in self.request.directories)],
+                contents=self.request.watch,
+                active=[self.service.daemon],
+                enabled=[self.service.unit],
+                probes=self.probes,
+            )
 
     # What stands in the way
 
@@ -148,9 +167,19 @@ class Transaction:
             self._refuse(findings)
         if not health.status.active:
             return "start"
-        # From a service that answers nothing now, an answer after a reload would not show which configuration it has.
-        deaf = not health.answered
-        return "restart" if deaf or must_restart(self.service, stage, comparison.files) else "reload"
+        restart = not self._greets(health) or must_restart(self.service, stage, comparison.files)
+        return "restart" if restart else "reload"
+
+    def _greets(self, health: Health) -> bool:
+        """Say whether everything is answered now. From a silent service an answer after a reload would not show which
+        configuration it has, and a daemon that Postfix holds back because it died at once stays held back.
+        """
+        try:
+            for probe in self.probes if health.answered else ():
+                glance(probe, self.paths, thorough=True)
+        except ProbeError:
+            return False
+        return bool(health.answered)
 
     def _rehearse(self, stage: Any, health: Health) -> None:
         """Do what shows only when the service runs, while the old one goes on: free ports, the trial instance."""

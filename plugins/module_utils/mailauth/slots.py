@@ -35,24 +35,29 @@ def _sts(value: Value) -> bool:
     return isinstance(value, bytes) and mtasts.is_sts(value)
 
 
-def merge_spf(asked: Value, found: Sequence[Value], share: Value | None) -> Merged:
+def merge_spf(asked: Value, found: Sequence[Value], share: Value | None, others: Sequence[Value] = ()) -> Merged:
     """Unite our SPF record with those found (:func:`.spf.unite`); a record that already says it all stays as it is."""
-    records = [spf.parse(_data(value)) for value in found]
-    united, mine = spf.unite(spf.parse(_data(asked)), records, None if share is None else spf.parse(_data(share)))
+    records, theirs = ([spf.parse(_data(value)) for value in values] for values in (found, others))
+    had = None if share is None else spf.parse(_data(share))
+    united, mine = spf.unite(spf.parse(_data(asked)), records, had, theirs)
     value: Value = united.encode()
     if len(records) == 1 and _same(records[0], united):
         value = found[0]
-    return Merged(value, mine.encode())
+    joined = bool(mine.mechanisms or mine.all or united.all in {other.all for other in theirs})
+    return Merged(value, mine.encode(), joined)
 
 
-def leave_spf(found: Value, share: Value) -> Value | None:
+def leave_spf(found: Value, share: Value, others: Sequence[Value] = ()) -> Value | None:
     """Return what remains of a united SPF record for the others when we go, ``None`` if it was ours alone.
 
     ``all`` stays as it is: what the others had may have been laxer, and nobody wrote it down.
     """
     record, mine = spf.parse(_data(found)), spf.parse(_data(share))
-    rest = tuple(mechanism for mechanism in record.mechanisms if mechanism not in mine.mechanisms)
-    if not rest and not record.redirect and not record.modifiers and record.all in (None, mine.all):
+    theirs = [spf.parse(_data(value)) for value in others]
+    asked = {mechanism for other in theirs for mechanism in other.mechanisms}
+    rest = tuple(one for one in record.mechanisms if one not in mine.mechanisms or one in asked)
+    anybody = rest or record.redirect or record.modifiers or theirs
+    if not anybody and record.all in (None, mine.all):
         return None
     return spf.Spf(rest, record.all, record.redirect, record.modifiers).encode()
 

@@ -105,22 +105,26 @@ def _canonical(term: str) -> str:
     return bare[:end].lower() + bare[end:]
 
 
-def unite(ours: Spf, found: Sequence[Spf], share: Spf | None) -> tuple[Spf, Spf]:
-    """Return one record for us and for those who stand in ``found``, and the share of it that is only ours.
+def unite(ours: Spf, found: Sequence[Spf], share: Spf | None, others: Sequence[Spf] = ()) -> tuple[Spf, Spf]:
+    """Return one record for us and for those who stand in ``found``, and the share of it that we ask for.
 
     Our mechanisms come first, the strictest explicit ``all`` wins, and a foreign ``redirect`` becomes an ``include``
-    (with ``all`` present it would be void). ``share`` is what was only ours when ``found`` was written.
+    (with ``all`` present it would be void). ``share`` is what we asked for when ``found`` was written, ``others`` what
+    other environments did: the rest is other people's, and in nobody's share.
     """
     had = share or Spf(())
+    theirs = {mechanism for other in others for mechanism in other.mechanisms}
     foreign = tuple(
         mechanism
         for record in found
         for mechanism in (*record.mechanisms, *([f"include:{record.redirect}"] if record.redirect else []))
-        if mechanism not in had.mechanisms
+        if mechanism not in had.mechanisms or mechanism in theirs
     )
-    foreign_all = [record.all for record in found if record.all and record.all != had.all]
+    their_all = {other.all for other in others}
+    foreign_all = [record.all for record in found if record.all and (record.all != had.all or record.all in their_all)]
     modifiers = tuple(dict.fromkeys(term for record in found for term in record.modifiers))
     final = min([ours.all or "+", *foreign_all], key=_STRICTEST_FIRST.index)
     united = Spf(tuple(dict.fromkeys((*ours.mechanisms, *foreign))), final, None, modifiers)
-    mine = tuple(mechanism for mechanism in ours.mechanisms if mechanism not in foreign)
-    return united, Spf(mine, None if final in foreign_all else final)
+    mine = tuple(mechanism for mechanism in ours.mechanisms if mechanism not in foreign or mechanism in theirs)
+    is_peoples = final in foreign_all and final not in their_all
+    return united, Spf(mine, final if final == (ours.all or "+") and not is_peoples else None)

@@ -56,7 +56,7 @@ class TestOwnership:
         marks = bench.provider.fetch(bench.zone, ()).marks
         assert {mark.owner: sorted((mark.share or b"").split()) for mark in marks} == {
             "production": [b"-all", b"ip4:192.0.2.1", b"v=spf1"],
-            "staging": [b"ip4:192.0.2.9", b"v=spf1"],
+            "staging": [b"-all", b"ip4:192.0.2.9", b"v=spf1"],
         }
         (record,) = cloudflare.records(bench.zone, "TXT")
         assert record["comment"].startswith("Google Workspace postseal1 ")

@@ -39,6 +39,21 @@ def test_example_without_vault_is_refused_and_names_the_missing_variables(
     assert "'vault_tsig' is undefined" in done.stdout + done.stderr
 
 
+def test_preflight_names_what_no_zone_can_hold(root: Path, tmp_path: Path, ansible: Run) -> None:
+    folder = tmp_path / "staging"
+    shutil.copytree(root / "inventories/staging", folder)
+    vault = folder / "group_vars/all/vault.yml"
+    shutil.copy(vault.with_name("vault.yml.example"), vault)
+    domain = ".".join([*(letter * 25 for letter in "abcdefgh"), "example.com"])
+    mail = folder / "group_vars/all/mail.yml"
+    mail.write_text(mail.read_text("utf-8").replace("staging.example.com", domain), "utf-8")
+    done = ansible("ansible-playbook", "-i", folder, root / "playbooks/preflight.yml")
+    assert done.returncode != 0
+    told = " ".join((done.stdout + done.stderr).split())
+    assert f"the inventory has 2 problems: domain {domain} at provider internal: staging-" in told
+    assert "Shorten the domain, the selector or postseal_environment" in told
+
+
 def test_output_of_preflight_holds_no_secret(example: Path, root: Path, ansible: Run) -> None:
     vault = example / "group_vars/all/vault.yml"
     text = vault.with_name("vault.yml.example").read_text("utf-8")

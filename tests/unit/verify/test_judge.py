@@ -117,6 +117,18 @@ def test_tlsa_without_a_signature_fails() -> None:
         expect_claim(claim, [Answer(ONE, (value,))])
 
 
+OURS, MINE, FOREIGN = (f"3 1 1 {digits * 32}" for digits in ("ab", "cd", "ef"))
+
+
+def test_what_other_claims_ask_for_may_stand_beside_and_nothing_else() -> None:
+    claim = _claim(OURS, slots.TLSA)
+    other_kind = "2 1 1 " + "ef" * 32
+    expect_claim(claim, [Answer(ONE, (OURS, MINE, other_kind))], [OURS, MINE])
+    with pytest.raises(CheckFailedError, match=f"also has {FOREIGN} at") as caught:
+        expect_claim(claim, [Answer(ONE, (OURS, MINE)), Answer(TWO, (OURS, MINE, FOREIGN))], [OURS, MINE])
+    assert caught.value.remedy["record"] == f"shop.example. TLSA {OURS}, {MINE}, and nothing beside it"
+
+
 @pytest.mark.parametrize(
     ("address", "world"),
     [("0.0.0.0", True), ("[::]", True), ("*", True), ("192.0.2.1", True), ("127.0.0.1", False), ("[::1]", False),

@@ -17,6 +17,9 @@ from .names import Answer
 from .observe import Observed, Observer
 from .outcome import NotTestedError
 
+Asked = tuple[Claim, Observed[tuple[Answer, ...]]]
+"""A claim, and what every authoritative server says at its place."""
+
 
 def held_keys(observed: Observer) -> tuple[HostKeys, ...]:
     """Return the public halves of every mail host's keys; raises NotTestedError if a host cannot be asked."""
@@ -42,7 +45,7 @@ class Claims:
         for claim in self._without_keys:
             self._ask(claim.name, claim.type)
 
-    def of(self, label: str, owners: Sequence[str]) -> list[tuple[Claim, Observed[tuple[Answer, ...]]]]:
+    def of(self, label: str, owners: Sequence[str]) -> list[Asked]:
         """Return the claims whose slot begins with ``label`` made on behalf of ``owners``, with the answers.
 
         Raises NotTestedError where a claim needs keys and they cannot be read or contradict each other.

@@ -23,6 +23,8 @@ TREES = (
     "/var/spool/postfix/private",
     "/var/spool/postfix/rspamd",
 )
+# All that survey.collect needs of module_utils/host: as a command line, the whole of it would be too long.
+SURVEY = ("durable", "errors", "keys", "survey")
 UNITS = ("postfix.service", "postfix@-.service", "dovecot.service", "rspamd.service")
 PARAMETERS = (
     "smtpd_milters",
@@ -81,7 +83,7 @@ def collect(name: str, connection: Connection, directory: Path) -> dict[str, Any
     )
     # The text becomes part of ssh's command line, which has room for 128 KiB (execve(2), MAX_ARG_STRLEN).
     asked = {"trees": TREES, "units": UNITS, "parameters": PARAMETERS}
-    program = script("survey.collect", asked, modules=("errors", "keys", "survey"))
+    program = script("survey.collect", asked, modules=SURVEY)
     python = shlex.quote(connection.python)
     # The program comes on standard input: neither the process list nor sudo's log show more than "python3 -".
     run = f'if [ "$(id -u)" = 0 ]; then set -- {python} -; else set -- sudo -n {python} -; fi; "$@"'

@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from ipaddress import ip_address
 from typing import Any
 
@@ -49,8 +49,12 @@ def listens_to_the_world(listener: dict[str, Any]) -> bool:
     return address == "*" or not ip_address(address).is_loopback
 
 
-def expect_claim(claim: Claim, answers: Iterable[Answer]) -> None:
-    """Pass if every authoritative server serves what ``claim`` asks for, and no rival where there is room for one."""
+def expect_claim(claim: Claim, answers: Iterable[Answer], others: Collection[Value] = ()) -> None:
+    """Pass if every authoritative server serves what ``claim`` asks for, and no rival.
+
+    A rival is a second value where there is room for one, and elsewhere a value in the claim's slot that is neither its
+    own nor one of ``others``, those of the other claims on the slot.
+    """
     silent = []
     for answer in answers:
         where = f"{answer.server.name} ({answer.server.address})"
@@ -67,6 +71,13 @@ def expect_claim(claim: Claim, answers: Iterable[Answer]) -> None:
         if not any(_serves(claim, value) for value in held):
             found = ", ".join(map(text, held)) or "nothing"
             raise CheckFailedError(f"{where} has {found} at {claim.name} {claim.type}", record=record)
+        wanted = dict.fromkeys((claim.value, *others))
+        rivals = [value for value in held if not claim.slot.single and value not in wanted]
+        if rivals:
+            raise CheckFailedError(
+                f"{where} also has {', '.join(map(text, rivals))} at {claim.name} {claim.type}",
+                record=f"{claim.name}. {claim.type} {', '.join(map(text, wanted))}, and nothing beside it",
+            )
         if claim.requires_dnssec and not answer.signed:
             raise CheckFailedError(f"{where} serves {claim.name} {claim.type} without a signature", record=record)
     if silent:

@@ -21,12 +21,15 @@ class Capabilities:
     :param registry: ownership needs the registry record; else the provider keeps marks beside the records
     :param min_ttl: the smallest TTL in seconds that the provider accepts
     :param max_ttl: the largest
+    :param registry_room: octets that the lines of one registry set may take, half of what a set or a request can hold:
+        where nothing is atomic it holds old and new lines for a while
     """
 
     atomic: str
     registry: bool = True
     min_ttl: int = 0
     max_ttl: int = 2**31 - 1
+    registry_room: int = 16_000
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,8 @@ server. A plan is one update message whose prerequisites (RFC 2136 2.4) make it 
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence, Set
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
 
 import dns.exception
 import dns.flags
@@ -23,9 +24,9 @@ import dns.update
 from ...model.types import Rfc2136 as Settings
 from ..errors import InvalidRecord, ProviderError, ZoneNotFound
 from ..order import groups as groups_of
-from ..ownership import parse_line, registry_key
 from ..plan import ZonePlan
 from ..records import Key, Value, shown, within
+from ..registry import registry_key, spoken_of
 from ..snapshot import Change, Snapshot
 from ..wire import GENERATED, absolute, plain, rdata_of, rrset_of, value_of
 from .base import Batch, Capabilities, Server
@@ -107,49 +108,51 @@ class Rfc2136Provider:
         return sets
 
     def render(self, plan: ZonePlan, snapshot: Snapshot) -> Sequence[Batch]:
-        """Return the update messages of ``plan``: one, unless it is larger than a message can be."""
-        changes = [change for change in plan.changes if change.guarded]
-        registry = [change for change in plan.changes if not change.guarded]
-        # A registry line goes out with the set it speaks of; one that speaks of an unchanged set, with the first.
-        elsewhere = _spoken_of(registry, plan.zone) - {change.key for change in changes}
-        groups: list[tuple[Change, ...]] = [()] if registry else []
-        size = 0
-        for group in groups_of(changes):
-            name = group[0].key[0]
-            needs = self._size(snapshot, group, registry)
-            if needs > _MAX_MESSAGE:
-                raise InvalidRecord(self.name, plan.zone, f"the records of {name} do not fit into one message")
-            if not groups or size + needs > _MAX_MESSAGE:
-                groups.append(())
-                size = 0
-            groups[-1] += group
-            size += needs
-        return [
-            Batch(group, self._message(snapshot, group, registry, elsewhere if index == 0 else frozenset()))
-            for index, group in enumerate(groups)
-        ]
+        """Return the update messages of ``plan``: one, unless it is larger than a message can be.
 
-    def _size(self, snapshot: Snapshot, changes: Sequence[Change], registry: Sequence[Change]) -> int:
+        A line of the registry goes out with the set that it speaks of; what is about the registry itself, first.
+        """
+        lines = _lines(plan)
+        units: list[tuple[tuple[Change, ...], list[_Line]]] = [((), lines.pop(None, []))]
+        for group in groups_of(change for change in plan.changes if change.guarded):
+            about = [line for change in group for line in lines.pop(change.key, [])]
+            units.append((group, about))
+        units += [((), about) for about in lines.values()]
+        messages: list[tuple[tuple[Change, ...], list[_Line]]] = []
+        size = _MAX_MESSAGE
+        for group, about in units:
+            needs = self._size(snapshot, group, about) if group or about else 0
+            if needs > _MAX_MESSAGE:
+                name = group[0].key[0] if group else about[0].owner
+                raise InvalidRecord(self.name, plan.zone, f"the records of {name} do not fit into one message")
+            if needs and size + needs > _MAX_MESSAGE:
+                messages.append(((), []))
+                size = 0
+            if needs:
+                before, told = messages[-1]
+                messages[-1] = ((*before, *group), [*told, *about])
+                size += needs
+        return [Batch(group, self._message(snapshot, group, about)) for group, about in messages]
+
+    def _size(self, snapshot: Snapshot, changes: Sequence[Change], lines: Sequence[_Line]) -> int:
         try:
-            return len(self._message(snapshot, changes, registry, frozenset()).to_wire())
+            return len(self._message(snapshot, changes, lines).to_wire())
         except dns.exception.TooBig:
             return _MAX_MESSAGE + 1
 
     def _message(
-        self, snapshot: Snapshot, changes: Sequence[Change], registry: Sequence[Change], also: Set[Key]
+        self, snapshot: Snapshot, changes: Sequence[Change], lines: Sequence[_Line]
     ) -> dns.update.UpdateMessage:
-        """Return the update for ``changes``, with the registry lines that speak of them or of the sets in ``also``."""
+        """Return the update that makes ``changes`` and moves ``lines``."""
         message = dns.update.UpdateMessage(absolute(snapshot.zone))
-        keys = also | {change.key for change in changes}
         going = {change.key[0] for change in changes if change.before and not change.after}
         for change in changes:
             self._add_change(message, snapshot, change, makes_room=change.key[0] in going)
-        for change in registry:
-            owner = absolute(change.key[0])
-            for line in _lines_about(change.deletes, snapshot.zone, keys):
-                message.delete(owner, *_native(snapshot, change.key, [line]))
-            for line in _lines_about(change.adds, snapshot.zone, keys):
-                message.add(owner, change.after.ttl if change.after else 0, rdata_of("TXT", line))
+        for line in lines:
+            if line.ttl is None:
+                message.delete(absolute(line.owner), *_native(snapshot, (line.owner, "TXT"), [line.text]))
+            else:
+                message.add(absolute(line.owner), line.ttl, rdata_of("TXT", line.text))
         return message
 
     def _add_change(
@@ -218,11 +221,24 @@ def _native(snapshot: Snapshot, key: Key, values: Collection[Value]) -> list[dns
     return [rdata for rdata in rdataset if value_of(rdata) in values]
 
 
-def _spoken_of(registry: Iterable[Change], zone: str) -> set[Key]:
-    lines = (parse_line(line, zone) for change in registry for line in (*change.deletes, *change.adds))
-    return {mark.key for mark in lines if mark}
+@dataclass(frozen=True)
+class _Line:
+    """A line of the registry that comes, with the ``ttl`` of its set, or goes."""
+
+    owner: str
+    text: Value
+    ttl: int | None = None
 
 
-def _lines_about(lines: Iterable[Value], zone: str, keys: Collection[Key]) -> list[Value]:
-    marks = [(line, parse_line(line, zone)) for line in lines]
-    return [line for line, mark in marks if mark and mark.key in keys]
+def _lines(plan: ZonePlan) -> dict[Key | None, list[_Line]]:
+    """Return the lines that come and go by the record set that they speak of."""
+    found: dict[Key | None, list[_Line]] = {}
+    for change in plan.changes:
+        if change.guarded:
+            continue
+        ttl = change.after.ttl if change.after else 0
+        moves = [_Line(change.key[0], text) for text in change.deletes]
+        moves += [_Line(change.key[0], text, ttl) for text in change.adds]
+        for line in moves:
+            found.setdefault(spoken_of(line.text, plan.zone), []).append(line)
+    return found

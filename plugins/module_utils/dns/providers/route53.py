@@ -16,7 +16,7 @@ from typing import Any
 
 from ...model.providers import Route53 as Settings
 from ..errors import InvalidRecord, ProviderError, Refused, TransportError, ZoneNotFound
-from ..order import groups
+from ..order import groups, stages
 from ..plan import ZonePlan
 from ..records import Key, RRset, canonical_name, within
 from ..snapshot import Change, Snapshot
@@ -45,7 +45,8 @@ class Route53Provider:
     :param sleep: waits for some seconds, between two questions whether a change is everywhere
     """
 
-    caps = Capabilities(atomic="batch")
+    # Of a request's characters a set that changes takes twice its own: it is deleted as it was, and made anew.
+    caps = Capabilities(atomic="batch", registry_room=_MAX_CHARACTERS // 8)
 
     def __init__(
         self,
@@ -119,22 +120,26 @@ class Route53Provider:
         """Return the requests of ``plan``: one, unless it is larger than a request can be."""
         check(self.name, plan.zone, plan.changes)
         batches: list[tuple[list[Change], list[dict[str, Any]]]] = []
-        for group in groups(plan.changes):
-            actions = [action for change in group for action in self._actions(plan.zone, change, snapshot)]
+        found = dict(snapshot.native)
+        for group in (group for stage in stages(plan.changes) for group in groups(stage)):
+            actions = [action for change in group for action in self._actions(plan.zone, change, found)]
             if not _fits(actions):
                 hint = "Give some of the domains a zone of their own"
                 message = f"the records of {group[0].key[0]} do not fit into one request"
                 raise InvalidRecord(self.name, plan.zone, message, hint)
-            if not batches or not _fits(batches[-1][1] + actions):
+            # A set of the registry may change twice; one request has room for one change of it.
+            twice = batches and {change.key for change in batches[-1][0]} & {change.key for change in group}
+            if not batches or twice or not _fits(batches[-1][1] + actions):
                 batches.append(([], []))
             batches[-1][0].extend(group)
             batches[-1][1].extend(actions)
         return [Batch(tuple(changes), tuple(actions)) for changes, actions in batches]
 
-    def _actions(self, zone: str, change: Change, snapshot: Snapshot) -> list[dict[str, Any]]:
+    def _actions(self, zone: str, change: Change, native: dict[Key, object]) -> list[dict[str, Any]]:
+        """Return what makes ``change``, and note in ``native`` what stands there then."""
         name, rrtype = change.key
-        beside = snapshot.native.get((name, "CNAME")) if change.before is None else None
-        found = snapshot.native.get(change.key)
+        beside = native.get((name, "CNAME")) if change.before is None else None
+        found = native.pop(change.key, None)
         if isinstance(found, _Steered) or isinstance(beside, _Steered):
             message = f"{name} {rrtype} is an alias or has a routing policy there, which is not ours to change"
             raise Refused(self.name, zone, message, "Replace it by a simple record set, or use another name")
@@ -152,6 +157,7 @@ class Route53Provider:
                 raise InvalidRecord(self.name, zone, message)
             made = {"Name": f"{name}.", "Type": rrtype, "TTL": change.after.ttl, "ResourceRecords": [*kept, *new]}
             actions.append({"Action": "CREATE", "ResourceRecordSet": made})
+            native[change.key] = made
         return actions
 
     def apply(self, zone: str, batch: Batch) -> None:

@@ -11,8 +11,7 @@ import pytest
 from ansible.errors import AnsibleActionFail
 from ansible.parsing.dataloader import DataLoader
 from ansible.template import Templar
-from ansible_collections.postseal.mail.plugins.action.apply import ActionModule, default_smoke, described
-from ansible_collections.postseal.mail.plugins.module_utils.model.keys import DkimPublicKey, HostKeys
+from ansible_collections.postseal.mail.plugins.action.apply import ActionModule, described
 from ansible_collections.postseal.mail.plugins.module_utils.model.types import Credential, Secret
 
 
@@ -90,24 +89,3 @@ def test_a_failed_change_is_described_in_words() -> None:
         "", "--- /etc/x (live)", "+++ /etc/x (refused)", "@@ -1 +1 @@", "-a", "+b", "/etc/y: secret file differs",
     ]  # fmt: skip
     assert described([]) == ""
-
-
-class Named:
-    """Something with a name, like a domain of the model."""
-
-    def __init__(self, name: str) -> None:
-        self.name = name
-
-
-class Domains:
-    """Something with domains, like the model."""
-
-    domains = (Named("bare.test"), Named("shop.test"))
-
-
-def test_the_signer_is_tested_with_a_domain_it_holds_keys_of() -> None:
-    keys = HostKeys("host", (DkimPublicKey("shop.test", "s", "ed25519", "x"),), ())
-    known = {"model": Domains(), "keys": keys}
-    assert default_smoke("rspamd", known)[0]["sender"] == "postmaster@shop.test"
-    assert default_smoke("dovecot", known) == []
-    assert default_smoke("rspamd", {"model": Domains()}) == []

@@ -18,10 +18,10 @@ from ansible_collections.postseal.mail.plugins.module_utils.dns.errors import (
     ZoneNotFound,
 )
 from ansible_collections.postseal.mail.plugins.module_utils.dns.order import groups, stages
-from ansible_collections.postseal.mail.plugins.module_utils.dns.ownership import registry_key
 from ansible_collections.postseal.mail.plugins.module_utils.dns.plan import ZonePlan
 from ansible_collections.postseal.mail.plugins.module_utils.dns.providers.base import Batch, Capabilities, Server
 from ansible_collections.postseal.mail.plugins.module_utils.dns.records import Key, RRset, Value, sort_key, within
+from ansible_collections.postseal.mail.plugins.module_utils.dns.registry import registry_key
 from ansible_collections.postseal.mail.plugins.module_utils.dns.snapshot import Change, Mark, Snapshot
 
 # What can happen to a call: it fails and did nothing; its request or its answer is lost; it answers with a part of the
@@ -109,7 +109,12 @@ class Memory:
                 raise InvalidRecord(self.name, plan.zone, f"the records of {change.key[0]} do not fit into one message")
         if self.caps.atomic == "zone":
             return [Batch(plan.changes, (plan.owner, dict(plan.marks)))]
-        found = [part for stage in stages(plan.changes) for part in (groups(stage) if stage[0].guarded else [stage])]
+        if self.caps.atomic == "batch":
+            names = [group for stage in stages(plan.changes) for group in groups(stage)]
+            found = [sum(names[at : at + 3], ()) for at in range(0, len(names), 3)]
+        else:
+            parts = stages(plan.changes)
+            found = [part for stage in parts for part in (groups(stage) if stage[0].guarded else [stage])]
         return [Batch(part, (plan.owner, dict(plan.marks))) for part in found]
 
     def apply(self, zone: str, batch: Batch) -> Snapshot | None:
@@ -123,7 +128,7 @@ class Memory:
             if change.guarded and held.rrsets.get(change.key) != change.before:
                 raise ConflictError(self.name, zone, "the zone changed while we looked at it", "Run dns.yml again")
         halves = len(batch.changes) // 2 if happening == PARTIAL else len(batch.changes)
-        if happening == PARTIAL and (self.caps.atomic == "zone" or not halves):
+        if happening == PARTIAL and (self.caps.atomic != "none" or not halves):
             raise ProviderError(self.name, zone, "the server failed", "Ask it why")
         for change in batch.changes[:halves]:
             self._carry_out(held, change, batch)

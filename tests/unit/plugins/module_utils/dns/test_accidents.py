@@ -29,6 +29,9 @@ KINDS = {
     "marks": {"caps": Capabilities("zone", registry=False), "echo": True},
     "pieces": {"caps": Capabilities("none")},
     "set by set": {"by_set": True},
+    "batches": {"caps": Capabilities("batch", registry_room=300)},
+    "pieces and a long registry": {"caps": Capabilities("none", registry_room=300)},
+    "set by set and a long registry": {"by_set": True, "caps": Capabilities("zone", registry_room=300)},
 }
 
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 from ansible_collections.postseal.mail.plugins.module_utils.dns.claims import Claim, Pending
-from ansible_collections.postseal.mail.plugins.module_utils.dns.errors import DnsError
+from ansible_collections.postseal.mail.plugins.module_utils.dns.errors import DnsError, StoreError
 from ansible_collections.postseal.mail.plugins.module_utils.dns.findings import ERROR, WARNING, Finding
 from ansible_collections.postseal.mail.plugins.module_utils.dns.flow import Request, carry_out
 from ansible_collections.postseal.mail.plugins.module_utils.dns.limits import Limits
@@ -263,3 +263,23 @@ def test_what_must_not_wait_is_shown_and_not_applied(desk: Desk) -> None:
     assert desk.run(plans, check=True)["changed"]
     assert desk.run(plans)["msg"].endswith("Run playbooks/keys.yml first")
     assert desk.writes == 0
+
+
+def test_old_runs_and_plans_go_and_the_way_back_from_the_last_stays(desk: Desk) -> None:
+    for number in range(4):
+        assert desk.publish([host(0, number + 1)], keep=2)["notes"] == []
+        desk.publish([host(0, 9)], plan_out=str(desk.folder / "plan.json"), keep=2)
+    assert len(desk.store.runs()) == 2
+    assert len(list((desk.store.folder / "plans").iterdir())) == 2
+    assert desk.back("last", keep=1).get("failed") is None
+    assert desk.memory.values(f"h0.{ZONE}", "A") == {"192.0.2.3"}
+    assert len(desk.store.runs()) == 1
+
+
+def test_what_cannot_be_tidied_up_is_told_and_fails_nothing(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(self: Store, keep: int) -> None:
+        raise StoreError("cannot tidy up")
+
+    monkeypatch.setattr(Store, "tidy", broken)
+    result = desk.publish(HOSTS[:1])
+    assert (result["changed"], result.get("failed"), result["notes"]) == (True, None, ["cannot tidy up"])

@@ -21,6 +21,9 @@ KINDS = {
     "marks beside the records": {"caps": Capabilities("zone", registry=False), "echo": True},
     "set by set": {"by_set": True},
     "one call a name": {"caps": Capabilities("none")},
+    "a long registry, set by set": {"by_set": True, "caps": Capabilities("zone", registry_room=300)},
+    "a long registry, one call a name": {"caps": Capabilities("none", registry_room=300)},
+    "batches": {"caps": Capabilities("batch", registry_room=300)},
 }
 
 
@@ -51,8 +54,8 @@ class Clock:
         return self.time
 
 
-# Ten lives of a hundred cycles each: 1,000 cycles, spread over every kind of provider.
-@pytest.mark.parametrize("seed", range(10))
+# Fourteen lives of a hundred cycles each: 1,400 cycles, spread over every kind of provider.
+@pytest.mark.parametrize("seed", range(14))
 def test_what_others_wrote_survives_any_history(seed: int, tmp_path: Path) -> None:
     how = list(KINDS.values())[seed % len(KINDS)]
     memory = Memory({World.zone: fresh(World.zone)}, **how)  # type: ignore[arg-type]

@@ -144,7 +144,7 @@ def test_merging_keeps_the_foreign_part_and_remembers_ours() -> None:
     def words(value: Value | None) -> set[bytes]:
         return set(value.removeprefix(b"list=").split()) if isinstance(value, bytes) else set()
 
-    def merge(asked: Value, found: Sequence[Value], share: Value | None) -> Merged:
+    def merge(asked: Value, found: Sequence[Value], share: Value | None, _: Sequence[Value]) -> Merged:
         foreign = {word for value in found for word in words(value)} - words(share)
         return Merged(b"list=" + b" ".join(sorted(foreign | words(asked))), b" ".join(sorted(words(asked))))
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import pytest
 from ansible_collections.postseal.mail.plugins.module_utils.dns.claims import Claim, Pending
@@ -153,3 +153,21 @@ def test_a_plan_beyond_the_limits_needs_its_own_fingerprint() -> None:
     preparation.check(preparation.fingerprint)
     with pytest.raises(PlanError, match="not 1234"):
         preparation.check("1234")
+
+
+def test_what_cannot_be_planned_names_domains_zone_provider_and_fix() -> None:
+    zones = {"shop.test": (), "news.test": (RRset.of("news.test", "TXT", 300, [b"foreign"]),)}
+    one_slot = replace(EVERYTHING, single=True)
+    rivals = [
+        Claim("shop.test", "TXT", one_slot, value, 300, "shop.test", f"domain {name}")
+        for name, value in (("a.shop.test", b"a"), ("b.shop.test", b"b"))
+    ]
+    with pytest.raises(Several) as caught:
+        prepare([*rivals, claim("news.test", "news.test")], (), lambda _: Listed(zones), "me", Limits())
+    assert sorted(map(str, caught.value.errors)) == [
+        'DNS provider memory, zone news.test: news.test TXT: "foreign" stands where domain news.test wants "x" '
+        "(everything), and this environment did not write it. Delete it at the provider if nobody needs it, or make "
+        "the inventory ask for the same, or let adopt: true replace it",
+        "DNS provider memory, zone shop.test: shop.test TXT has room for one everything value, and domain a.shop.test "
+        'and domain b.shop.test each want their own: "a", "b". Say it once in the inventory',
+    ]

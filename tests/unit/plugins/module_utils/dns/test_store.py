@@ -2,6 +2,7 @@
 # GNU General Public License v3.0 or later (see LICENSE)
 from __future__ import annotations
 
+import os
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -128,3 +129,50 @@ def test_a_fingerprint_is_not_a_path(tmp_path: Path) -> None:
     assert store.plan("ab" * 32) == {"plan": "ab" * 32}
     assert store.plan("x") is None
     assert store.plan("../plans/x") is None
+
+
+def saved_runs(store: Store, count: int) -> list[str]:
+    for number in range(count):
+        store.run("ab" * 32).keep("knot", plan(Change(KEY, None, texts(b"%d" % number))))
+    return store.runs()
+
+
+@pytest.mark.parametrize(("keep", "stay"), [(3, 3), (1, 1), (0, 1), (50, 5)])
+def test_the_latest_runs_and_plans_stay(tmp_path: Path, keep: int, stay: int) -> None:
+    store = Store(tmp_path)
+    runs = saved_runs(store, 5)
+    for number in range(5):
+        path = store.keep_plan({"plan": f"{4 - number:02d}" * 32})
+        os.utime(path, ns=(number, number))
+    (tmp_path / "plans" / "mine.json").write_text("{}")
+    (tmp_path / "runs" / "mine").mkdir()
+    store.tidy(keep)
+    assert store.runs() == runs[-stay:]
+    assert store.load("last")[0] == runs[-1]
+    assert [number for number in range(5) if store.plan(f"{number:02d}" * 32)] == list(range(stay))
+    assert {path.name for path in (tmp_path / "runs").iterdir()} == {"mine", *runs[-stay:]}
+    assert (tmp_path / "plans" / "mine.json").exists()
+
+
+def test_a_run_that_was_half_removed_is_none_and_goes_next_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = Store(tmp_path)
+    runs = saved_runs(store, 3)
+
+    def broken(path: Path) -> None:
+        raise OSError(5, "Input/output error")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("shutil.rmtree", broken)
+        with pytest.raises(StoreError, match=r"cannot tidy up .*: Input/output error"):
+            store.tidy(1)
+    assert store.runs() == runs[-1:]
+    assert len(list((tmp_path / "runs").iterdir())) > 1
+    store.tidy(1)
+    assert [path.name for path in (tmp_path / "runs").iterdir()] == runs[-1:]
+
+
+def test_nothing_is_there_to_tidy_up(tmp_path: Path) -> None:
+    Store(tmp_path / "none").tidy()
+    assert not (tmp_path / "none").exists()

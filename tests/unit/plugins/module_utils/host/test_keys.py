@@ -24,6 +24,7 @@ GROUP = 12345
 @pytest.fixture(autouse=True)
 def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setattr(keys, "ROOT", tmp_path / "postseal")
+    monkeypatch.setattr(keys, "KNOWN", tmp_path / "nowhere/keys.json")
     monkeypatch.setattr(keys, "_signer", lambda: GROUP)
     return tmp_path / "postseal"
 
@@ -107,3 +108,26 @@ def test_a_broken_key_file_is_named(root: Path, name: str, content: bytes) -> No
 def test_a_domain_cannot_leave_the_directory(domain: str) -> None:
     with pytest.raises(HostError, match="cannot be a file name"):
         keys.create({"dkim": [{**RSA, "domain": domain}]})
+
+
+def test_public_halves_are_worked_out_once(root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "state").mkdir()
+    monkeypatch.setattr(keys, "KNOWN", tmp_path / "state/keys.json")
+    made = _made()
+    assert (tmp_path / "state/keys.json").stat().st_mode & 0o777 == 0o600
+    monkeypatch.setattr(keys, "_openssl", None)  # it would be a TypeError to need it
+    assert keys.read({}) == made
+    folder = root / "dkim" / "example.com"
+    (folder / "lab-20260101-rsa2048.rsa2048.key").write_bytes(b"damaged")
+    with pytest.raises(TypeError):
+        keys.read({})
+
+
+def test_a_note_of_public_halves_that_is_damaged_is_nobodys_loss(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "state").mkdir()
+    monkeypatch.setattr(keys, "KNOWN", tmp_path / "state/keys.json")
+    made = _made()
+    (tmp_path / "state/keys.json").write_text("[1")
+    assert keys.read({}) == made

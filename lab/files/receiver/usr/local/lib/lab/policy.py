@@ -1,0 +1,47 @@
+#!/usr/bin/python3
+# Copyright: the Postseal maintainers
+# GNU General Public License v3.0 or later (see LICENSE)
+"""The MTA-STS policy (RFC 8461 3.2) of domains whose MX is this host, and nothing else, over HTTPS."""
+
+from __future__ import annotations
+
+import socket
+import ssl
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+CERTIFICATE, KEY = "/etc/lab/policy.crt", "/etc/lab/policy.key"
+PATH = "/.well-known/mta-sts.txt"
+# testing: the certificate on port 25 is the lab's own authority's, which no sender trusts.
+POLICY = b"version: STSv1\r\nmode: testing\r\nmx: receiver.receiver.test\r\nmax_age: 86400\r\n"
+
+
+class Handler(BaseHTTPRequestHandler):
+    """Answers GET."""
+
+    def do_GET(self) -> None:
+        """Send the policy, or 404."""
+        body = POLICY if self.path == PATH else b""
+        self.send_response(200 if body else 404)
+        self.send_header("Content-Type", "text/plain")
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+
+class Server(ThreadingHTTPServer):
+    """Listens on IPv4 and IPv6; the handshake is done where the request is, so that no client holds up another."""
+
+    address_family = socket.AF_INET6
+
+
+def main() -> None:
+    """Serve for ever."""
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.load_cert_chain(CERTIFICATE, KEY)
+    server = Server(("::", 443), Handler)
+    server.socket = context.wrap_socket(server.socket, server_side=True, do_handshake_on_connect=False)
+    server.serve_forever()
+
+
+if __name__ == "__main__":
+    main()
