@@ -21,8 +21,8 @@ from .durable import write_durably
 from .errors import HostError
 from .journal import journal_path
 from .live import digests, look
-from .request import Paths, Probe
-from .services import ENABLED
+from .request import Paths, Probe, Request
+from .services import ENABLED, Service
 from .smoke import ProbeError, glance
 
 FOLDER = "settled"
@@ -60,6 +60,21 @@ def keep(
     if _read(thing, paths) != note:
         os.makedirs(os.path.join(paths.state, FOLDER), mode=0o700, exist_ok=True)
         write_durably(_path(thing, paths), json.dumps(note).encode())
+
+
+def keep_service(service: Service, request: Request, probes: Iterable[Probe], paths: Paths) -> None:
+    """Write down that ``service`` is as ``request`` wants it."""
+    files = [path for spec in request.files for path in (spec.dest, spec.built) if path]
+    keep(
+        service.name,
+        request.settles,
+        paths,
+        places=[*files, *(spec.path for spec in request.directories)],
+        contents=request.watch,
+        active=[service.daemon],
+        enabled=[service.unit],
+        probes=probes,
+    )
 
 
 def settled(paths: Paths) -> dict[str, str]:

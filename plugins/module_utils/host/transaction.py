@@ -115,19 +115,9 @@ class Transaction:
     def _settle(self) -> None:
         """Note that nothing is left to do for this request, and how to tell that it is still so."""
         if self.request.settles and not self.request.check_mode:
-            from .settled import keep  # noqa: PLC0415
+            from .settled import keep_service  # noqa: PLC0415
 
-            files = [path for spec in self.request.files for path in (spec.dest, spec.built) if path]
-            keep(
-                self.service.name,
-                self.request.settles,
-                self.paths,
-                places=[*files, *(spec.path for spec in self.request.directories)],
-                contents=self.request.watch,
-                active=[self.service.daemon],
-                enabled=[self.service.unit],
-                probes=self.probes,
-            )
+            keep_service(self.service, self.request, self.probes, self.paths)
 
     # What stands in the way
 
