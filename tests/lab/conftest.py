@@ -23,12 +23,13 @@ ORDER = ("test_lab", "test_site.py", "")
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Order the files so that bare hosts are made mail hosts only once, and mark what can run at the same time.
 
-    ``apart`` are tests of one mail host, which the other one does not notice, and those on machines of their own.
+    ``apart`` are tests of one mail host, which the other one does not notice, and those on machines of their own;
+    files marked ``together`` prepare both hosts.
     """
     items.sort(key=lambda item: next(rank for rank, name in enumerate(ORDER) if item.path.name.startswith(name)))
     for item in items:
         one_host = isinstance(item, pytest.Function) and "callspec" in vars(item) and "host" in item.callspec.params
-        if one_host or item.path.name == "test_lab_life.py":
+        if (one_host and not item.get_closest_marker("together")) or item.path.name == "test_lab_life.py":
             item.add_marker(pytest.mark.apart)
 
 

@@ -14,6 +14,9 @@ from ansible_collections.postseal.mail.plugins.module_utils.model.passwords impo
 from .applications import Application, application, deploy, logged, login, shop
 from .site import HOSTS, on, play
 
+# They give both hosts another inventory.
+pytestmark = pytest.mark.together
+
 USERS = "/etc/dovecot/submission-users"
 DAY = datetime.now(UTC).date()
 OLD = new_token()
@@ -35,7 +38,7 @@ PAST = f"sed -i -E '/^(expiring|rotated)@/s/(expires|ends)=[0-9]+/\\1={int(time.
 
 
 @pytest.fixture(scope="module", autouse=True)
-def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+def service(standing_site: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """Both hosts know the applications above; afterwards only those of the inventory."""
     run = deploy(tmp_path_factory.mktemp("inventory"), list(APPLICATIONS.values()))
     assert run.returncode == 0, run.output

@@ -21,12 +21,15 @@ from ansible_collections.postseal.mail.tests.verify.proof.tls import session, tr
 from .applications import ADDRESSES, RECIPIENT, Application, application, arrived, deploy, send, shop
 from .site import HOSTS, on, play
 
+# They give both hosts another inventory.
+pytestmark = pytest.mark.together
+
 OTHER = application("tenant")
 ERRORS_PER_CONNECTION = 8
 
 
 @pytest.fixture(scope="module", autouse=True)
-def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+def service(standing_site: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """Both hosts know another tenant, and serve the alternative port."""
     ports = {"hostname": "smtp.sender.test", "ports": {"alternative": 2525}}
     run = deploy(tmp_path_factory.mktemp("inventory"), [OTHER], postseal_submission=ports)

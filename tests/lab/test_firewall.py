@@ -14,6 +14,9 @@ from .applications import ADDRESSES, deploy, login, shop
 from .site import HOSTS, lab_with_input, on, play
 from .transactions import FILES, Desk
 
+# They give both hosts another inventory.
+pytestmark = pytest.mark.together
+
 # A host that is none of ours guesses; this machine deploys, and is never banned.
 GUESSER = "receiver.receiver.test"
 BAN = 60
@@ -49,7 +52,7 @@ for port in sys.argv[2:]:
 
 
 @pytest.fixture(scope="module", autouse=True)
-def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+def service(standing_site: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """Three failures in ten minutes ban for one."""
     firewall = {"failures": 3, "within": "10m", "ban": "1m"}
     run = deploy(tmp_path_factory.mktemp("inventory"), [], postseal_firewall=firewall)

@@ -13,6 +13,9 @@ import pytest
 from .applications import application, arrived, deploy, send
 from .site import HOSTS, on, play
 
+# They give both hosts another inventory.
+pytestmark = pytest.mark.together
+
 A, B = HOSTS
 # Counters outlive the tests, so each run has logins of its own, and periods that hardly end while it runs.
 NAMES = ("shared", "restarted", "crowd", "minute", "frozen", "stopped")
@@ -29,7 +32,7 @@ STORE = token_hex(24)
 
 
 @pytest.fixture(scope="module", autouse=True)
-def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+def service(standing_site: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """The first host counts for both."""
     limits = {"store": {"host": A, "password": STORE}}
     run = deploy(tmp_path_factory.mktemp("inventory"), list(LIMITED.values()), "-vvv", "--diff", postseal_limits=limits)

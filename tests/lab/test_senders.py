@@ -12,13 +12,16 @@ import pytest
 from .applications import application, arrived, deploy, send, shop
 from .site import HOSTS, on, play
 
+# They give both hosts another inventory.
+pytestmark = pytest.mark.together
+
 NEWS = application("news", senders=["news@shop.test", "@lists.shop.test"])
 OTHER = application("other")
 TO = "\nTo: probe@receiver.test\nSubject: {token}"
 
 
 @pytest.fixture(scope="module", autouse=True)
-def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+def service(standing_site: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """Both hosts know the applications above; lists.shop.test is a domain of its own."""
     domains = [
         {"name": "shop.test", "dmarc": {"policy": "reject"}, "mx": [{"host": "receiver.receiver.test"}]},
