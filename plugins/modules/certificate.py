@@ -23,7 +23,7 @@ options:
     choices: [answering, present]
     default: present
 attributes:
-  check_mode: {support: full, description: Says whether it would ask for a certificate, and why.}
+  check_mode: {support: full, description: "Says whether it would ask for a certificate, and why."}
 """
 
 EXAMPLES = r"""

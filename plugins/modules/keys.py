@@ -35,7 +35,7 @@ options:
     default: []
 attributes:
   check_mode: {support: full, description: Says which keys would be made and makes none.}
-  diff_mode: {support: full, description: Names the keys, never their content.}
+  diff_mode: {support: full, description: "Names the keys, never their content."}
 """
 
 EXAMPLES = r"""

@@ -50,11 +50,13 @@ def test_listeners(mail_host: MailHost, observed: Observer) -> None:
 @check("HOST-4")
 def test_services_run(mail_host: MailHost, observed: Observer) -> None:
     units = observed.host_facts(mail_host, "units")
-    for service in ("postfix", "dovecot", "rspamd"):
-        if not running(units, service):
-            raise CheckFailedError(f"{service} does not run", unit=service)
-        if not enabled(units, service):
-            raise CheckFailedError(f"{service} runs, but does not start at boot", unit=service)
+    services = ("postfix", "dovecot", "rspamd")
+    seen = {name: f"{name} does not run" for name in services if not running(units, name)}
+    for name in services:
+        if name not in seen and not enabled(units, name):
+            seen[name] = f"{name} runs, but does not start at boot"
+    if seen:
+        raise CheckFailedError("; ".join(seen.values()), unit=" ".join(seen))
 
 
 @check("HOST-5")

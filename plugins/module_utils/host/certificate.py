@@ -68,7 +68,14 @@ def _look(order: Order, lineage: Lineage) -> dict[str, Any]:
     except HostError as problem:
         reason = str(problem)
     pending = [str(path) for path in support(order) if not path.current()]
-    return {"changed": bool(reason or pending or not unit_runs(TIMER)), "issued": False, "reason": reason}
+    return {"issued": False, "reason": reason, **_told(reason, pending, starts=not unit_runs(TIMER))}
+
+
+def _told(reason: str | None, files: list[str], *, starts: bool) -> dict[str, Any]:
+    """Return ``changed``, and what was or would be done as Ansible's ``diff``."""
+    lines = [f"certificate: {reason}"] if reason else []
+    lines += [f"write {path}" for path in files] + ([f"{TIMER}: start"] if starts else [])
+    return {"changed": bool(lines), "diff": {"prepared": "".join(f"+ {line}\n" for line in lines)}}
 
 
 def _ensure(order: Order, lineage: Lineage) -> dict[str, Any]:
@@ -83,7 +90,7 @@ def _ensure(order: Order, lineage: Lineage) -> dict[str, Any]:
     if started:
         run_unit(TIMER)
     return {
-        "changed": bool(reason or files or started),
+        **_told(reason, [str(file.path) for file in files], starts=started),
         "issued": bool(reason),
         "reason": reason,
         "expires": serving.not_after,

@@ -25,7 +25,17 @@ _TAKEN_DOWN = (
 def arm() -> None:
     """Have systemd take the firewall down in a minute; a moment that was set before counts no more."""
     _run("systemctl", "stop", f"{UNDO}.timer")
-    _run("systemd-run", "--quiet", "--collect", f"--unit={UNDO}", f"--on-active={UNDO_AFTER}", "sh", "-c", _TAKEN_DOWN)
+    _run(
+        "systemd-run",
+        "--quiet",
+        "--collect",
+        f"--unit={UNDO}",
+        f"--on-active={UNDO_AFTER}",
+        "--timer-property=AccuracySec=1s",
+        "sh",
+        "-c",
+        _TAKEN_DOWN,
+    )
 
 
 def keep(arguments: dict[str, Any]) -> dict[str, Any]:

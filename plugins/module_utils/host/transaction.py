@@ -290,5 +290,6 @@ class Transaction:
             "seconds": round(time.monotonic() - self.started, 3),
         }
         if self.request.diff:
-            result["diff"] = differences(self.request.files, comparison)
+            told = f"+ {self.service.name}: {action}{''.join(f'; {note}' for note in self.notes)}\n"
+            result["diff"] = differences(self.request.files, comparison) or ([{"prepared": told}] if changed else [])
         return result

@@ -28,13 +28,12 @@ def read_dns(variables: Section) -> Dns | None:
     limits = said.section("limits", ("max_deletes", "max_changed_percent"))
     default = DnsLimits()
     providers = _providers(said)
-    if not providers:
-        if not said.has("providers"):
-            said.collector.add(said.at("providers"), "is missing; name the DNS provider that holds your zones")
-        return None
-    return Dns(
+    if not providers and not said.has("providers"):
+        said.collector.add(said.at("providers"), "is missing; name the DNS provider that holds your zones")
+    # Read whatever becomes of the providers: all problems are told at once.
+    settings = Dns(
         providers=providers,
-        zones=_zones(said, {provider.name for provider in providers}),
+        zones=_zones(said, set(map(str, said.mapping("providers", secret=True).values))),
         ttl=said.get("ttl", values.integer(_MIN_TTL, _MAX_TTL), Dns.ttl),
         resolvers=said.each("resolvers", values.address),
         limits=DnsLimits(
@@ -44,6 +43,7 @@ def read_dns(variables: Section) -> Dns | None:
         adopt=said.get("adopt", values.boolean, Dns.adopt),
         prune=said.get("prune", values.boolean, Dns.prune),
     )
+    return settings if providers else None
 
 
 def _providers(said: Section) -> tuple[Provider, ...]:
