@@ -16,6 +16,7 @@ from ansible_collections.postseal.mail.tests.verify.proof.inside import (
     readable_secrets,
     running,
     unexpected_listeners,
+    without_counters,
 )
 from ansible_collections.postseal.mail.tests.verify.proof.observe import Observer
 from ansible_collections.postseal.mail.tests.verify.proof.outcome import CheckFailedError
@@ -43,7 +44,8 @@ def test_postfix_does_not_complain(mail_host: MailHost, observed: Observer) -> N
 
 @check("HOST-3")
 def test_listeners(mail_host: MailHost, observed: Observer) -> None:
-    if seen := unexpected_listeners(observed.host_facts(mail_host, "listeners"), observed.model.submission.ports.all):
+    listeners = without_counters(observed.host_facts(mail_host, "listeners"), observed.model, mail_host.name)
+    if seen := unexpected_listeners(listeners, observed.model.submission.ports.all):
         raise CheckFailedError("; ".join(seen))
 
 

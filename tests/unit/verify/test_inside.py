@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -14,6 +15,7 @@ from ansible_collections.postseal.mail.tests.verify.proof.inside import (
     readable_secrets,
     running,
     unexpected_listeners,
+    without_counters,
 )
 
 
@@ -68,6 +70,14 @@ def test_sockets_open_to_all_are_named() -> None:
 
 def _listen(port: int, process: str = "master", address: str = "0.0.0.0") -> dict[str, Any]:
     return {"address": address, "port": port, "process": process}
+
+
+@pytest.mark.parametrize(("store", "left"), [("a.example", [465]), ("b.example", [465, 6379]), (None, [465, 6379])])
+def test_the_store_of_the_counters_may_listen_where_the_inventory_has_it(store: str | None, left: list[int]) -> None:
+    limits = SimpleNamespace(store=SimpleNamespace(host=store, port=6379) if store else None)
+    model: Any = SimpleNamespace(limits=limits)
+    seen = without_counters([_listen(465), _listen(6379, "redis-server")], model, "a.example")
+    assert [entry["port"] for entry in seen] == left
 
 
 def test_the_ports_of_the_model_are_all_that_mail_software_may_serve() -> None:

@@ -9,6 +9,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from ansible_collections.postseal.mail.plugins.module_utils.model.types import Model
+
 from .judge import listens_to_the_world
 
 # Who may read what. A path that matches nothing here holds no secret that is known of.
@@ -69,6 +71,13 @@ def _open_to_others(file: Mapping[str, str], names: Sequence[str]) -> bool:
 
 def _describe(file: Mapping[str, str]) -> str:
     return f"{file['owner']}:{file['group']} {file['mode']}"
+
+
+def without_counters(listeners: Iterable[Mapping[str, Any]], model: Model, host: str) -> list[Mapping[str, Any]]:
+    """Return ``listeners`` but for the store that counts for all mail hosts, where the inventory has it on ``host``."""
+    store = model.limits.store
+    port = store.port if store is not None and store.host == host else None
+    return [entry for entry in listeners if entry["port"] != port]
 
 
 def unexpected_listeners(listeners: Iterable[Mapping[str, Any]], ports: Sequence[int]) -> list[str]:
