@@ -13,7 +13,7 @@ from .site import HOSTS, on, play, ssh
 
 pytestmark = pytest.mark.usefixtures("standing_site")
 
-THINGS = {"http01", "certificate", "dovecot", "rspamd", "postfix"}
+THINGS = {"http01", "certificate", "dovecot", "rspamd", "postfix", "postseal-firewall"}
 # What happens on the host, how to take it back, and what is not settled meanwhile. {host} is the host's full name.
 DRIFT: dict[str, tuple[str, str, set[str]]] = {
     "a file is edited": ("echo '# x' >> /etc/postfix/main.cf", "sed -i '$d' /etc/postfix/main.cf", {"postfix"}),
