@@ -37,6 +37,7 @@ def link(source: Path, target: Path) -> None:
     try:
         os.link(source, target)
     except OSError:
-        partial = target.with_name(f".{target.name}")
+        # Of this process alone, and no package by its name: another lab may be filling or reading the cache just now.
+        partial = target.with_name(f".{target.name}.{os.getpid()}.partial")
         shutil.copy(source, partial)
         partial.rename(target)
