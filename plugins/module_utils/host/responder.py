@@ -71,10 +71,11 @@ Description=Port {PORT} for HTTP-01 challenges
 [Socket]
 ListenStream={PORT}
 BindIPv6Only=both
-# One short process per connection, few at a time: this port faces the internet.
+# One short process per connection, few at a time: this port faces the internet. An authority asks several times for
+# each name, and for the shared name on behalf of every mail host at once: 8 from one address were too few.
 Accept=yes
 MaxConnections=32
-MaxConnectionsPerSource=8
+MaxConnectionsPerSource=24
 
 [Install]
 WantedBy=sockets.target

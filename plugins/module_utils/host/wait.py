@@ -50,7 +50,8 @@ def await_service(
     deadline = time.monotonic() + patience
     while before and not service.generation() - before and time.monotonic() < deadline:
         time.sleep(POLL)
-    time.sleep(SETTLE.get(service.name, 0.0))
+    if before or instances:
+        time.sleep(SETTLE.get(service.name, 0.0))
     first = service.status().restarts
     looked = time.monotonic()
     pause = POLL
