@@ -108,7 +108,7 @@ class ActionModule(ActionBase):  # type: ignore[misc]  # Ansible ships no type i
             return read_inventory(variables, self._templar)
         except InventoryError as error:
             if order.with_password:
-                raise AnsibleActionFail(describe(error.problems)) from None
+                raise AnsibleActionFail(describe(error.problems, variables)) from None
             return None
 
 

@@ -30,7 +30,7 @@ from ..module_utils.model.keyplan import from_dict
 from ..module_utils.model.load import GROUP
 from ..module_utils.model.rules import zone_provider
 from ..module_utils.model.types import Model
-from ..plugin_utils.inventory import load_model
+from ..plugin_utils.inventory import load_model, playbook_command
 
 SPEC = {
     "keys": {"type": "list", "elements": "dict", "default": []},
@@ -67,7 +67,7 @@ class ActionModule(ActionBase):  # type: ignore[misc]  # Ansible ships no type i
             return {"failed": True, "msg": str(error)}
         if not self._task.diff:
             del result["diff"]
-        return result
+        return {**result, "command": f"{playbook_command(task_vars or {})} playbooks/dns.yml"}
 
 
 def _limits(model: Model) -> Limits:

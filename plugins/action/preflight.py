@@ -26,7 +26,8 @@ class ActionModule(ActionBase):  # type: ignore[misc]  # Ansible ships no type i
     def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
         """Load the model, and check the files it names and the records it asks for."""
         super().run(tmp, task_vars)
-        model = load_model(task_vars or {}, self._templar)
+        variables = task_vars or {}
+        model = load_model(variables, self._templar)
         collector = Collector()
         if model.tls.ca and not Path(model.tls.ca).is_file():
             collector.add("postseal_tls.ca", "is not a file on the controller; give the CA bundle's path", model.tls.ca)
@@ -36,5 +37,5 @@ class ActionModule(ActionBase):  # type: ignore[misc]  # Ansible ships no type i
         for found in unpublishable(model, date.today()):
             collector.add(found.place, found.reason)
         if collector.problems:
-            raise AnsibleActionFail(describe(collector.problems))
+            raise AnsibleActionFail(describe(collector.problems, variables))
         return {"changed": False, "msg": summary(model), "environment": model.environment}

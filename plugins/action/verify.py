@@ -40,6 +40,7 @@ class ActionModule(ActionBase):  # type: ignore[misc]  # Ansible ships no type i
         """Return the summary and the report's paths; raises :class:`AnsibleActionFail` unless everything passed."""
         super().run(tmp, task_vars)
         _, arguments = self.validate_argument_spec(SPEC)
+        variables = task_vars or {}
         if self._task.check_mode:
             # In check mode the services may not exist yet, and a message that is really sent is no dry run.
             display.display("The proof is not run in check mode: it looks at what runs, and sends a message.")
@@ -47,9 +48,9 @@ class ActionModule(ActionBase):  # type: ignore[misc]  # Ansible ships no type i
         if not (ROOT / "tests" / "verify" / "conftest.py").is_file():
             raise AnsibleActionFail(f"{ROOT} has no tests/verify; run the proof from a checkout of Postseal")
         try:
-            inventory = json.dumps(handover(task_vars or {}, self._templar)).encode()
+            inventory = json.dumps(handover(variables, self._templar)).encode()
         except InventoryError as error:
-            raise AnsibleActionFail(describe(error.problems)) from None
+            raise AnsibleActionFail(describe(error.problems, variables)) from None
         directory = Path(arguments["report_directory"]).resolve()
         display.display("The proof looks at the DNS, the hosts and their ports, and sends a message.")
         code, lines = _proof(inventory, directory, arguments["delivery_timeout"])

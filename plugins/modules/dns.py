@@ -89,6 +89,10 @@ EXAMPLES = r"""
 """
 
 RETURN = r"""
+command:
+  description: How the call of the playbook begins, with the inventory of this run.
+  type: str
+  returned: when plans could be made
 plan:
   description: Fingerprint (SHA-256) of what the run does or would do, in all zones.
   type: str

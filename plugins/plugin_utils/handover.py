@@ -17,7 +17,7 @@ from ansible import constants
 from ansible.plugins.loader import connection_loader
 
 from ..module_utils.model.load import GROUP
-from .inventory import read_inventory
+from .inventory import playbook_command, read_inventory
 
 # Options of the ssh connection plugin, resolved as Ansible does: variables, then environment, then ansible.cfg.
 OPTIONS = ("port", "remote_user", "private_key_file", "ssh_common_args", "ssh_extra_args", "host_key_checking")
@@ -25,7 +25,8 @@ PYTHON = "/usr/bin/python3"
 
 
 def handover(task_vars: Mapping[str, Any], templar: Any) -> dict[str, Any]:
-    """Return ``{"inventory": ..., "connections": {host: ...}}``.
+    """Return ``{"inventory": ..., "connections": {host: ...}, "command": ...}``: input of the model, how to reach each
+    host, and how commands in remedies begin.
 
     ``task_vars`` must hold ``groups`` and ``hostvars``. Raises :class:`InventoryError` for variables that cannot be
     evaluated; whether they make sense is the model's business.
@@ -36,6 +37,7 @@ def handover(task_vars: Mapping[str, Any], templar: Any) -> dict[str, Any]:
     return {
         "inventory": {**asdict(inventory), "variables": dict(inventory.variables)},
         "connections": {str(name): _connection(name, hostvars[name], templar) for name in names},
+        "command": playbook_command(task_vars),
     }
 
 

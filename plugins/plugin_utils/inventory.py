@@ -4,9 +4,13 @@
 
 from __future__ import annotations
 
+import os
+import re
+import shlex
 from collections.abc import Iterable, Mapping
 from datetime import UTC, date, datetime
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from ansible.errors import AnsibleActionFail, AnsibleError
@@ -15,6 +19,8 @@ from ..module_utils.model.load import GROUP, HostVariables, Inventory, load
 from ..module_utils.model.problems import Collector, InventoryError, Problem
 from ..module_utils.model.types import Model
 
+# How commands in messages begin.
+PLAYBOOK = "ansible-playbook"
 # Facts that actions leave behind; they are not an operator's variables.
 FACTS = ("postseal_keys", "postseal_host")
 # What playbooks/credential.yml read anew after it changed the file that defines the credentials.
@@ -29,14 +35,27 @@ def load_model(task_vars: Mapping[str, Any], templar: Any) -> Model:
     try:
         return load(read_inventory(task_vars, templar), datetime.now(tz=UTC).date())
     except InventoryError as error:
-        raise AnsibleActionFail(describe(error.problems)) from None
+        raise AnsibleActionFail(describe(error.problems, task_vars)) from None
 
 
-def describe(problems: Iterable[Problem]) -> str:
-    """Return the text an operator sees: a count, then one problem a line."""
+def describe(problems: Iterable[Problem], task_vars: Mapping[str, Any] = MappingProxyType({})) -> str:
+    """Return the text an operator sees: a count, then one problem a line, with commands for the inventory in use."""
     listed = list(problems)
     count = "one problem" if len(listed) == 1 else f"{len(listed)} problems"
-    return "\n  ".join([f"the inventory has {count}:", *map(str, listed)])
+    text = "\n  ".join([f"the inventory has {count}:", *map(str, listed)])
+    return text.replace(PLAYBOOK, playbook_command(task_vars))
+
+
+def playbook_command(task_vars: Mapping[str, Any]) -> str:
+    """Return ``ansible-playbook`` with the inventory of this run, as it is to be typed from the same directory.
+
+    Without it a remedy would be carried out on the inventory that ansible.cfg names.
+    """
+    words = [PLAYBOOK]
+    for source in task_vars.get("ansible_inventory_sources") or ():
+        relative = os.path.relpath(source) if os.path.isabs(source) else source
+        words += ["-i", shlex.quote(source if relative.startswith("..") else relative)]
+    return " ".join(words)
 
 
 def read_inventory(task_vars: Mapping[str, Any], templar: Any) -> Inventory:
@@ -77,8 +96,20 @@ def _value(source: Mapping[str, Any], name: str, templar: Any, collector: Collec
     try:
         return _plain(templar.template(source[name]))
     except AnsibleError as error:
-        collector.add(name, f"cannot be evaluated: {error}")
+        collector.add(name, f"cannot be evaluated: {error}{hint(str(error))}")
         return None
+
+
+def hint(error: str) -> str:
+    """Return what to do about a value that Ansible cannot evaluate, where its ``error`` does not say so itself."""
+    undefined = re.search(r"'(\w+)' is undefined", error)
+    if undefined and undefined[1].startswith("vault_"):
+        return (
+            f"; {undefined[1]} belongs into group_vars/all/vault.yml of the inventory: make it from vault.yml.example"
+        )
+    if undefined:
+        return f"; define {undefined[1]} in the inventory"
+    return "; the lab makes its secrets when it comes up: script/lab up" if "/postseal-lab/secrets/" in error else ""
 
 
 def _plain(value: Any) -> Any:

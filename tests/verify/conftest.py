@@ -216,10 +216,11 @@ def _result(item: pytest.Item, call: pytest.CallInfo[None]) -> Result:
     error = call.excinfo.value if call.excinfo else None
     if error is None:
         return Result(identifier, target, Status.PASSED, seconds=call.duration)
-    hidden = report.secrets(_given(item.config).model)
+    given = _given(item.config)
+    hidden = report.secrets(given.model)
     if isinstance(error, CheckFailedError):
         context = {key: text for value in parameters.values() for key, text in _context(value).items()}
-        advice = remedy(identifier, {**context, **error.remedy})
+        advice = remedy(identifier, {**context, **error.remedy}).replace("ansible-playbook", given.command)
         failed = Result(identifier, target, Status.FAILED, error.observed, advice, call.duration)
         return report.without(failed, hidden)
     if isinstance(error, NotApplicableError):

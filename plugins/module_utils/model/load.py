@@ -16,6 +16,7 @@ from .credentials import Rate
 from .defences import SendingLimits
 from .dns import read_dns
 from .guards import LIMITS_KEYS, read_containment, read_firewall, read_log, read_store
+from .placeholders import refuse_placeholders
 from .problems import Collector, Invalid, InventoryError, Section, nearest
 from .senders import read_domains
 from .services import read_submission, read_tls
@@ -62,6 +63,7 @@ def load(inventory: Inventory, today: date) -> Model:
     """
     collector = Collector()
     _unknown_variables(inventory.variables, collector)
+    refuse_placeholders(inventory.variables, collector)
     variables = Section(
         {key: value for key, value in inventory.variables.items() if key in VARIABLES},
         "",

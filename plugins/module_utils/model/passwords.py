@@ -27,7 +27,7 @@ _SSHA512 = re.compile(r"\{SSHA512\}[A-Za-z0-9+/]+={0,2}")
 _DEFAULT_ROUNDS = 5000
 _DIGEST_BYTES = 64
 _SLOW = ("ARGON2I", "ARGON2ID", "BLF-CRYPT", "PBKDF2", "SCRYPT")
-_FIX = "issue one with playbooks/credential.yml"
+_FIX = "issue one with: ansible-playbook playbooks/credential.yml"
 
 
 def new_token() -> Secret:

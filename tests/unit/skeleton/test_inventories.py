@@ -4,8 +4,11 @@
 
 from __future__ import annotations
 
+import re
 import shutil
+from base64 import b64encode
 from pathlib import Path
+from secrets import token_bytes
 
 import pytest
 
@@ -22,9 +25,17 @@ def example(request: pytest.FixtureRequest, root: Path, tmp_path: Path) -> Path:
     return folder
 
 
+def fill_vault(inventory: Path) -> str:
+    """Make the vault of the example as a person would, with secrets of their own; return its text."""
+    vault = inventory / "group_vars/all/vault.yml"
+    text = vault.with_name("vault.yml.example").read_text("utf-8")
+    filled = re.sub(r"^(vault_tsig: ).*", rf"\g<1>{b64encode(token_bytes(32)).decode()}", text, flags=re.MULTILINE)
+    vault.write_text(filled, "utf-8")
+    return filled
+
+
 def test_example_passes_preflight_once_its_vault_exists(example: Path, root: Path, ansible: Run) -> None:
-    vault = example / "group_vars/all/vault.yml"
-    shutil.copy(vault.with_name("vault.yml.example"), vault)
+    fill_vault(example)
     done = ansible("ansible-playbook", "-v", "-i", example, root / "playbooks/preflight.yml")
     assert done.returncode == 0, done.stdout + done.stderr
     assert f"environment: {example.name}" in done.stdout
@@ -36,14 +47,40 @@ def test_example_without_vault_is_refused_and_names_the_missing_variables(
 ) -> None:
     done = ansible("ansible-playbook", "-i", example, root / "playbooks/preflight.yml")
     assert done.returncode != 0
-    assert "'vault_tsig' is undefined" in done.stdout + done.stderr
+    assert "'vault_tsig' is undefined; vault_tsig belongs into group_vars/all/vault.yml" in done.stdout + done.stderr
+
+
+def test_example_with_an_unedited_vault_is_refused(example: Path, root: Path, ansible: Run) -> None:
+    vault = example / "group_vars/all/vault.yml"
+    shutil.copy(vault.with_name("vault.yml.example"), vault)
+    done = ansible("ansible-playbook", "-i", example, root / "playbooks/preflight.yml")
+    assert done.returncode != 0
+    refused = "postseal_dns.providers.internal.tsig.secret: is still the value of vault.yml.example"
+    assert refused in done.stdout + done.stderr
+
+
+def test_secrets_of_a_lab_that_is_down_lead_to_script_lab_up(root: Path, tmp_path: Path, ansible: Run) -> None:
+    nowhere = f"lab_directory={tmp_path}/postseal-lab"
+    done = ansible("ansible-playbook", "-i", root / "inventories/lab", root / "playbooks/preflight.yml", "-e", nowhere)
+    assert done.returncode != 0
+    assert "postseal_dns: cannot be evaluated" in done.stdout + done.stderr
+    assert "script/lab up" in done.stdout + done.stderr
+
+
+def test_remedies_name_the_inventory_in_use(root: Path, tmp_path: Path, ansible: Run) -> None:
+    folder = tmp_path / "staging"
+    shutil.copytree(root / "inventories/staging", folder)
+    fill_vault(folder)
+    broken = '{"postseal_credentials": [{"name": "blog", "domain": "staging.example.com"}]}'
+    done = ansible("ansible-playbook", "-i", folder, root / "playbooks/preflight.yml", "-e", broken)
+    assert done.returncode != 0
+    assert f"ansible-playbook -i {folder} playbooks/credential.yml -e name=blog" in done.stdout + done.stderr
 
 
 def test_preflight_names_what_no_zone_can_hold(root: Path, tmp_path: Path, ansible: Run) -> None:
     folder = tmp_path / "staging"
     shutil.copytree(root / "inventories/staging", folder)
-    vault = folder / "group_vars/all/vault.yml"
-    shutil.copy(vault.with_name("vault.yml.example"), vault)
+    fill_vault(folder)
     domain = ".".join([*(letter * 25 for letter in "abcdefgh"), "example.com"])
     mail = folder / "group_vars/all/mail.yml"
     mail.write_text(mail.read_text("utf-8").replace("staging.example.com", domain), "utf-8")
@@ -55,9 +92,7 @@ def test_preflight_names_what_no_zone_can_hold(root: Path, tmp_path: Path, ansib
 
 
 def test_output_of_preflight_holds_no_secret(example: Path, root: Path, ansible: Run) -> None:
-    vault = example / "group_vars/all/vault.yml"
-    text = vault.with_name("vault.yml.example").read_text("utf-8")
-    vault.write_text(text, "utf-8")
+    text = fill_vault(example)
     done = ansible("ansible-playbook", "-vvvv", "--diff", "-i", example, root / "playbooks/preflight.yml")
     assert done.returncode == 0
     secrets = [line.split(": ", 1)[1].strip('"') for line in text.splitlines() if line.startswith("vault_")]

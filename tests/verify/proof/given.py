@@ -34,6 +34,7 @@ class Given:
 
     model: Model
     connections: dict[str, Connection]
+    command: str  # ansible-playbook with the inventory, as remedies shall name it
 
 
 def from_descriptor(number: int) -> Given:
@@ -78,6 +79,7 @@ def _given(text: bytes) -> Given:
         hosts = {name: HostVariables(**variables) for name, variables in said["hosts"].items()}
         inventory = Inventory(said["folder"], said["variables"], hosts)
         connections = {name: Connection(**fields) for name, fields in raw["connections"].items()}
+        command = str(raw["command"])
     except (ValueError, KeyError, TypeError):
         raise GivenError("the inventory came in a form that this version does not know") from None
     try:
@@ -85,4 +87,4 @@ def _given(text: bytes) -> Given:
     except InventoryError as error:
         raise GivenError("\n  ".join(["the inventory has problems:", *map(str, error.problems)])) from None
     # The model's names are canonical, the inventory's are as written.
-    return Given(model, {name.lower().rstrip("."): connection for name, connection in connections.items()})
+    return Given(model, {name.lower().rstrip("."): connection for name, connection in connections.items()}, command)

@@ -47,6 +47,7 @@ def resolve(sources: list[str], vault_password_files: list[str]) -> dict[str, An
     variables |= {
         "groups": inventory.get_groups_dict(),
         "hostvars": hostvars,
+        "ansible_inventory_sources": sources,
         "inventory_dir": manager.get_vars(host=first).get("inventory_dir") if first else None,
     }
     return handover(variables, Templar(loader=loader, variables=variables))
