@@ -48,10 +48,8 @@ def save(host: str) -> None:
 def restore(host: str, services: str) -> None:
     """Put a host's configuration back and restart the services, so that no process of theirs remembers the fault."""
     stop = f"systemctl stop {services}; rm -f /etc/postfix/fault* /etc/postseal/dkim/*/stray*; "
-    back = (
-        f"tar -C / -xpf {SAVED} && systemctl enable -q {SERVICES} && systemctl start {SERVICES}; {READY} postqueue -f"
-    )
-    on(host, stop + back)
+    start = f"systemctl enable -q {SERVICES} certbot.timer && systemctl start {SERVICES}"
+    on(host, f"{stop}tar -C / -xpf {SAVED} && {start}; {READY} postqueue -f")
 
 
 def clean(host: str) -> None:

@@ -167,6 +167,7 @@ ROUNDS: tuple[tuple[Fault, ...], ...] = (
         Fault("another port", (("HOST-3", A),), A, "postconf -M '2525/inet=2525 inet n - y - - smtpd'"),
         Fault("not enabled", (("HOST-4", B),), B, "systemctl disable -q rspamd", ""),
         main_cf(A, "unsigned when the signer is down", "milter_default_action = accept", ("HOST-5", A)),
+        Fault("no renewal", (("HOST-7", A),), A, "systemctl disable -q certbot.timer", ""),
         Fault("open socket", (("HOST-6", B),), B, "chmod 0666 /var/spool/postfix/rspamd/milter.sock", ""),
     ),
     (

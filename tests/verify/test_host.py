@@ -14,6 +14,7 @@ from ansible_collections.postseal.mail.tests.verify.proof.inside import (
     loose_sockets,
     milter_setting,
     readable_secrets,
+    renewing,
     running,
     unexpected_listeners,
     without_counters,
@@ -79,3 +80,9 @@ def test_signer_fails_closed(mail_host: MailHost, observed: Observer) -> None:
 def test_sockets_are_private(mail_host: MailHost, observed: Observer) -> None:
     if loose := loose_sockets(observed.host_facts(mail_host, "files")):
         raise CheckFailedError("; ".join(text for _, text in loose), path=loose[0][0])
+
+
+@check("HOST-7")
+def test_the_certificate_renews_by_itself(mail_host: MailHost, observed: Observer) -> None:
+    if obstacle := renewing(observed.host_facts(mail_host, "units")):
+        raise CheckFailedError(obstacle)

@@ -13,6 +13,7 @@ from ansible_collections.postseal.mail.tests.verify.proof.inside import (
     loose_sockets,
     milter_setting,
     readable_secrets,
+    renewing,
     running,
     unexpected_listeners,
     without_counters,
@@ -148,3 +149,17 @@ def test_a_milter_of_its_own_mind_counts() -> None:
     own = "{ unix:m, default_action = accept }"
     main = {"smtpd_milters": own, "milter_default_action": "tempfail"}
     assert milter_setting(_postfix(main, {}), 587).default_action == "accept"
+
+
+@pytest.mark.parametrize(
+    ("load", "active", "file", "obstacle"),
+    [
+        ("loaded", "active", "enabled", ""),
+        ("loaded", "active", "disabled", "certbot.timer runs, but does not start at boot"),
+        ("loaded", "inactive", "enabled", "certbot.timer does not run"),
+        ("masked", "inactive", "masked", "there is no certbot.timer"),
+    ],
+)
+def test_what_keeps_the_certificate_from_renewing_is_named(load: str, active: str, file: str, obstacle: str) -> None:
+    timer = {"LoadState": load, "ActiveState": active, "UnitFileState": file}
+    assert renewing({"certbot.timer": timer}) == obstacle

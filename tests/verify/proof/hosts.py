@@ -25,7 +25,7 @@ TREES = (
 )
 # All that survey.collect needs of module_utils/host: as a command line, the whole of it would be too long.
 SURVEY = ("durable", "errors", "keys", "survey")
-UNITS = ("postfix.service", "postfix@-.service", "dovecot.service", "rspamd.service")
+UNITS = ("postfix.service", "postfix@-.service", "dovecot.service", "rspamd.service", "certbot.timer")
 PARAMETERS = (
     "smtpd_milters",
     "non_smtpd_milters",

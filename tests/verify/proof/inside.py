@@ -97,6 +97,16 @@ def _loaded(units: Mapping[str, Mapping[str, str]], service: str) -> list[Mappin
     return [units[name] for name in UNITS[service] if units.get(name, {}).get("LoadState") == "loaded"]
 
 
+def renewing(units: Mapping[str, Mapping[str, str]]) -> str:
+    """Return what keeps certbot's timer from renewing the certificate, now or after a boot; empty if nothing does."""
+    timer = units.get("certbot.timer", {})
+    if timer.get("LoadState") != "loaded":
+        return "there is no certbot.timer"
+    if timer.get("ActiveState") != "active":
+        return "certbot.timer does not run"
+    return "" if timer.get("UnitFileState") == "enabled" else "certbot.timer runs, but does not start at boot"
+
+
 def running(units: Mapping[str, Mapping[str, str]], service: str) -> bool:
     """Whether a unit of ``service`` has a running process; "active (exited)" is not enough."""
     states = ((unit.get("ActiveState"), unit.get("SubState")) for unit in _loaded(units, service))
