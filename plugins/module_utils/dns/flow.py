@@ -51,7 +51,8 @@ def carry_out(request: Request, preparation: Preparation, store: Store, tell: Ca
     try:
         made = document(preparation, request.environment, store.created())
         if request.plan_out:
-            result["plan_file"] = str(write_json(Path(request.plan_out).expanduser(), made))
+            hint = "Nothing was changed. Name a file with -e plan_out=FILE, in a folder that exists and can be written"
+            result["plan_file"] = str(write_json(Path(request.plan_out).expanduser(), made, hint=hint))
             store.keep_plan(made)
             result["notes"] += _tidied(store, request.keep)
             return {**result, "zones": _told(foresee(preparation)), "changed": False}

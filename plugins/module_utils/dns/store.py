@@ -227,10 +227,11 @@ def read_json(path: Path) -> Any:
         raise StoreError(f"{path} is not JSON: {error}", "Restore or remove it") from error
 
 
-def write_json(path: Path, content: dict[str, Any], *, durable: bool = False) -> Path:
+def write_json(path: Path, content: dict[str, Any], *, durable: bool = False, hint: str = "") -> Path:
     """Write a file of 0600 that is complete or, after a crash, the one before; raises :class:`StoreError`.
 
     :param durable: return only when it would survive a loss of power
+    :param hint: what to do where it cannot be written, if it is no file of the store
     """
     try:
         handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=".")
@@ -246,7 +247,7 @@ def write_json(path: Path, content: dict[str, Any], *, durable: bool = False) ->
             Path(temporary).unlink(missing_ok=True)
             raise
     except OSError as error:
-        raise _unwritable(path, error) from error
+        raise _unwritable(path, error, hint) from error
     return path
 
 
@@ -261,9 +262,9 @@ def _private(top: Path, folder: Path) -> None:
         raise _unwritable(folder, error) from error
 
 
-def _unwritable(path: Path, error: OSError) -> StoreError:
-    hint = "Nothing is changed in DNS without it. Make the folder writable, or name another with -e dns_store=FOLDER"
-    return StoreError(f"cannot write {path}: {error.strerror or error}", hint)
+def _unwritable(path: Path, error: OSError, hint: str = "") -> StoreError:
+    ours = "Nothing is changed in DNS without it. Make the folder writable, or name another with -e dns_store=FOLDER"
+    return StoreError(f"cannot write {path}: {error.strerror or error}", hint or ours)
 
 
 def _unreadable(path: Path, error: OSError) -> StoreError:

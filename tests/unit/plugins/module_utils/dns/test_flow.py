@@ -94,6 +94,14 @@ def test_check_mode_writes_neither_records_nor_runs(desk: Desk) -> None:
     assert not desk.store.folder.exists()
 
 
+def test_a_plan_for_a_folder_that_is_not_there_names_the_right_remedy(desk: Desk) -> None:
+    result = desk.publish(HOSTS, plan_out=str(desk.folder / "missing/plan.json"))
+    assert (result["failed"], desk.writes) == (True, 0)
+    assert "missing/plan.json: No such file or directory" in result["msg"]
+    assert "-e plan_out=FILE" in result["msg"]
+    assert "dns_store" not in result["msg"]
+
+
 def test_a_plan_is_written_and_nothing_applied(desk: Desk) -> None:
     out = desk.folder / "plan.json"
     result = desk.publish(HOSTS, plan_out=str(out))
