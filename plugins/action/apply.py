@@ -82,6 +82,8 @@ class ActionModule(RemoteAction):
         variables["postseal_host"] = self.learn(variables)
         known = self._known(variables)
         if not wanted_here(arguments["service"], known):
+            if arguments["service"] == FIREWALL and variables["postseal_host"]["firewall"]:
+                return self.call("firewall.remove", {"check": bool(self._task.check_mode)}, variables)
             return {"changed": False, "skipped": True, "skip_reason": "The inventory does not ask for it on this host."}
         files = [self._file(entry, variables, known) for entry in arguments["files"]]
         request = {
@@ -95,8 +97,11 @@ class ActionModule(RemoteAction):
         try:
             result = self.settle(arguments["service"], "transaction.apply", request, variables, **how)
         except AnsibleActionFail as problem:
-            self._come_back(request, variables)
             text = described(problem.result.pop("diff", []))
+            try:
+                self._come_back(request, variables)
+            except AnsibleError as lost:  # it must not hide why the change failed
+                text += f"\nNo new connection came through either, so the host takes its firewall down: {lost.message}"
             raise AnsibleActionFail(f"{problem.message}{text}", result=problem.result) from problem
         if result["changed"]:
             self._come_back(request, variables)

@@ -10,7 +10,7 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
-from . import keys, settled
+from . import firewall, keys, settled
 from .errors import HostError
 from .request import Paths
 from .session import ssh_session
@@ -19,11 +19,12 @@ SUPPORTED = {"debian": ("12", "13")}
 
 
 def gather(arguments: dict[str, Any]) -> dict[str, Any]:
-    """Return ``{"release", "python", "packages": {name: version}, "ssh", "keys", "settled": {thing: request}}``.
+    """Return ``{"release", "python", "packages": {name: version}, "ssh", "keys", "settled": {thing: request},
+    "firewall"}``.
 
     ``packages`` in the result holds only those of the ``packages`` asked about that are fully installed (dpkg state
     ``installed``); ``ssh`` is how the controller comes in (:class:`.session.Session`); ``keys`` is what
-    :func:`keys.read` returns, or null where it cannot be told yet. Raises
+    :func:`keys.read` returns, or null where it cannot be told yet; ``firewall`` is whether ours is there. Raises
     :class:`HostError` without root and on a release that is not supported.
     """
     if os.geteuid() != 0:
@@ -35,6 +36,7 @@ def gather(arguments: dict[str, Any]) -> dict[str, Any]:
         "ssh": ssh_session()._asdict(),
         "keys": _keys(),
         "settled": settled.settled(Paths()),
+        "firewall": firewall.there(),
     }
 
 

@@ -7,17 +7,28 @@ Standard library, Python 3.9.
 
 from __future__ import annotations
 
+import os
 import re
 import subprocess
+from contextlib import suppress
 from typing import Any
 
 UNIT = "postseal-firewall"
+GUARD = "postseal-guard"
 RULES = "/etc/postseal/firewall.nft"
+# All that the firewall consists of, the rules last: they tell that there is something to take away.
+FILES = (
+    f"/var/lib/postseal/settled/{UNIT}.json",
+    "/etc/postseal/guard.py",
+    f"/etc/systemd/system/{GUARD}.service",
+    f"/etc/systemd/system/{UNIT}.service",
+    RULES,
+)
 UNDO = f"{UNIT}-undo"
 # Seconds in which a new connection must come through. Connecting again takes one, a busy controller some.
 UNDO_AFTER = 60
 _TAKEN_DOWN = (
-    f"systemctl disable --now {UNIT}.service postseal-guard.service; nft delete table inet postseal;"
+    f"systemctl disable --now {UNIT}.service {GUARD}.service; nft delete table inet postseal;"
     f" logger -t {UNIT} -p daemon.err 'no new connection came through after the change: the firewall is down'"
 )
 
@@ -44,6 +55,28 @@ def keep(arguments: dict[str, Any]) -> dict[str, Any]:
     return {}
 
 
+def there() -> bool:
+    """Say whether this host has the firewall, or what is left of one."""
+    return os.path.lexists(RULES)
+
+
+def remove(arguments: dict[str, Any]) -> dict[str, Any]:
+    """Take the firewall off this host: table, bans, units and files. With ``check`` nothing is touched.
+
+    Returns ``{"changed", "diff"}``; cut off anywhere it may be repeated.
+    """
+    if not there():
+        return {"changed": False}
+    if not arguments.get("check"):
+        _run("systemctl", "disable", "--now", f"{UNIT}.service", f"{GUARD}.service")
+        _run("nft", "delete", "table", "inet", "postseal")
+        for path in FILES:
+            with suppress(FileNotFoundError):
+                os.unlink(path)
+        _run("systemctl", "daemon-reload")
+    return {"changed": True, "diff": {"prepared": f"- {UNIT}: table inet postseal, its units and files\n"}}
+
+
 def stands() -> str:
     """Return what is missing of the firewall in the kernel, or nothing."""
     shown = _run("nft", "list", "chain", "inet", "postseal", "input")
@@ -51,7 +84,7 @@ def stands() -> str:
         return "the table inet postseal is not loaded"
     if "tcp dport" not in shown.stdout or "counter" not in shown.stdout:
         return "the table inet postseal has lost its rules"
-    guard = _run("systemctl", "is-active", "postseal-guard.service")
+    guard = _run("systemctl", "is-active", f"{GUARD}.service")
     return "" if guard.stdout.strip() == "active" else "nobody counts failed logins: postseal-guard is not running"
 
 
