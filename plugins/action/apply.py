@@ -97,15 +97,21 @@ class ActionModule(RemoteAction):
         try:
             result = self.settle(arguments["service"], "transaction.apply", request, variables, **how)
         except AnsibleActionFail as problem:
-            text = described(problem.result.pop("diff", []))
-            try:
-                self._come_back(request, variables)
-            except AnsibleError as lost:  # it must not hide why the change failed
-                text += f"\nNo new connection came through either, so the host takes its firewall down: {lost.message}"
-            raise AnsibleActionFail(f"{problem.message}{text}", result=problem.result) from problem
+            raise self._explained(problem, request, variables) from problem
         if result["changed"]:
             self._come_back(request, variables)
         return result
+
+    def _explained(
+        self, problem: AnsibleActionFail, request: Mapping[str, Any], variables: dict[str, Any]
+    ) -> AnsibleActionFail:
+        """Return ``problem`` with the change that failed; a connection that is lost as well must not hide it."""
+        text = described(problem.result.pop("diff", []))
+        try:
+            self._come_back(request, variables)
+        except AnsibleError as lost:
+            text += f"\nNo new connection came through either, so the host takes its firewall down: {lost.message}"
+        return AnsibleActionFail(f"{problem.message}{text}", result=problem.result)
 
     def _come_back(self, request: Mapping[str, Any], variables: dict[str, Any]) -> None:
         """Show by a new connection that a changed firewall lets the controller in; else the host takes it down."""

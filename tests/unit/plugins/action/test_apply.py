@@ -4,11 +4,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible.errors import AnsibleActionFail
+from ansible.errors import AnsibleActionFail, AnsibleConnectionFailure
 from ansible.parsing.dataloader import DataLoader
 from ansible.template import Templar
 from ansible_collections.postseal.mail.plugins.action.apply import ActionModule, described
@@ -89,3 +90,19 @@ def test_a_failed_change_is_described_in_words() -> None:
         "", "--- /etc/x (live)", "+++ /etc/x (refused)", "@@ -1 +1 @@", "-a", "+b", "/etc/y: secret file differs",
     ]  # fmt: skip
     assert described([]) == ""
+
+
+class Lost(Action):
+    """An action whose host lets nobody in any more."""
+
+    def _come_back(self, request: Mapping[str, Any], variables: dict[str, Any]) -> None:
+        raise AnsibleConnectionFailure("Connection timed out")
+
+
+def test_a_lost_connection_does_not_hide_why_a_change_failed(tmp_path: Path) -> None:
+    diff = [{"prepared": "+ postseal-firewall: start"}]
+    failed = AnsibleActionFail("postseal-firewall: the change failed (smoke)", result={"phase": "smoke", "diff": diff})
+    told = Lost(tmp_path)._explained(failed, {"service": "postseal-firewall"}, {})
+    assert told.result["phase"] == "smoke"
+    parts = ("the change failed (smoke)", "+ postseal-firewall: start", "No new connection", "Connection timed out")
+    assert [part for part in parts if part not in told.message] == []
