@@ -15,8 +15,21 @@ from .site import HOSTS, LAB_STATE, ROOT, hang_up, play
 
 LAB = ROOT / "script/lab"
 ALONE = "master"  # what pytest-xdist calls a process that it has not started
-# First what makes hosts anew, then what has them made mail hosts, then all that finds them as such.
-ORDER = ("test_lab", "test_site.py", "")
+# First what makes hosts anew, then what has them made mail hosts, then what gives them another inventory, then all that
+# finds them as the lab's has them: so that hosts are brought from one inventory to the next and back but once.
+ORDER = (
+    "test_lab",
+    "test_site.py",
+    "test_credentials.py",
+    "test_door.py",
+    "test_firewall.py",
+    "test_senders.py",
+    "test_limits.py",
+    "",
+)
+# What the hosts serve: by which test run and after how many failures they were brought to it, or another inventory.
+SERVED = LAB_STATE / "tests-served"
+OTHERWISE = " otherwise"
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -52,6 +65,9 @@ def standing_lab(worker_id: str) -> Iterator[None]:
     subprocess.run([LAB, "up"], check=True, stdin=subprocess.DEVNULL)
     yield
     if worker_id == ALONE:
+        if SERVED.exists() and SERVED.read_text("utf-8").endswith(OTHERWISE):
+            play("site.yml")
+            SERVED.unlink()
         for host in ("internet", "receiver", *HOSTS):
             hang_up(host)
         if "The lab is down." in before.stdout:
@@ -61,12 +77,23 @@ def standing_lab(worker_id: str) -> Iterator[None]:
 @pytest.fixture(scope="module")
 def standing_site(request: pytest.FixtureRequest, worker_id: str, testrun_uid: str) -> None:
     """Both hosts serve as the inventory says. Every file leaves them so, unless a test of it failed."""
-    failed = request.session.testsfailed if worker_id == ALONE else 0
-    with (LAB_STATE / "tests-served").open("a+") as memory:
+    _serve(request.session.testsfailed if worker_id == ALONE else 0, testrun_uid)
+
+
+@pytest.fixture(scope="module")
+def standing_hosts(request: pytest.FixtureRequest, testrun_uid: str) -> None:
+    """Both hosts serve, by whatever inventory; the file may leave them with another. Not for tests beside others."""
+    _serve(request.session.testsfailed, testrun_uid, otherwise=True)
+
+
+def _serve(failed: int, testrun_uid: str, *, otherwise: bool = False) -> None:
+    """Have both hosts serve, and remember it; ``otherwise``: what they serve now does not matter, and will change."""
+    fresh = f"{testrun_uid} {failed}"
+    with SERVED.open("a+") as memory:
         fcntl.flock(memory, fcntl.LOCK_EX)
         memory.seek(0)
-        if memory.read() != f"{testrun_uid} {failed}":
+        if memory.read() not in ([fresh, fresh + OTHERWISE] if otherwise else [fresh]):
             run = play("site.yml")
             assert run.returncode == 0, run.output
-            memory.truncate(0)
-            memory.write(f"{testrun_uid} {failed}")
+        memory.truncate(0)
+        memory.write(fresh + OTHERWISE if otherwise else fresh)

@@ -5,14 +5,13 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 
 import pytest
 from ansible_collections.postseal.mail.plugins.module_utils.model.passwords import new_token, ssha512
 
 from .applications import Application, application, deploy, logged, login, shop
-from .site import HOSTS, on, play
+from .site import HOSTS, on
 
 # They give both hosts another inventory.
 pytestmark = pytest.mark.together
@@ -38,12 +37,9 @@ PAST = f"sed -i -E '/^(expiring|rotated)@/s/(expires|ends)=[0-9]+/\\1={int(time.
 
 
 @pytest.fixture(scope="module", autouse=True)
-def service(standing_site: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """Both hosts know the applications above; afterwards only those of the inventory."""
+def service(standing_hosts: None, tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Both hosts know the applications above."""
     run = deploy(tmp_path_factory.mktemp("inventory"), list(APPLICATIONS.values()))
-    assert run.returncode == 0, run.output
-    yield
-    run = play("playbooks/services.yml")
     assert run.returncode == 0, run.output
 
 

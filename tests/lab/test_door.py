@@ -5,7 +5,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from email import message_from_bytes
 from secrets import token_hex
 
@@ -19,7 +18,7 @@ from ansible_collections.postseal.mail.tests.verify.proof.targets import Endpoin
 from ansible_collections.postseal.mail.tests.verify.proof.tls import session, trusting
 
 from .applications import ADDRESSES, RECIPIENT, Application, application, arrived, deploy, send, shop
-from .site import HOSTS, on, play
+from .site import HOSTS, on
 
 # They give both hosts another inventory.
 pytestmark = pytest.mark.together
@@ -29,13 +28,10 @@ ERRORS_PER_CONNECTION = 8
 
 
 @pytest.fixture(scope="module", autouse=True)
-def service(standing_site: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+def service(standing_hosts: None, tmp_path_factory: pytest.TempPathFactory) -> None:
     """Both hosts know another tenant, and serve the alternative port."""
     ports = {"hostname": "smtp.sender.test", "ports": {"alternative": 2525}}
     run = deploy(tmp_path_factory.mktemp("inventory"), [OTHER], postseal_submission=ports)
-    assert run.returncode == 0, run.output
-    yield
-    run = play("playbooks/services.yml")
     assert run.returncode == 0, run.output
 
 

@@ -32,7 +32,7 @@ STORE = token_hex(24)
 
 
 @pytest.fixture(scope="module", autouse=True)
-def service(standing_site: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+def service(standing_hosts: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """The first host counts for both."""
     limits = {"store": {"host": A, "password": STORE}}
     run = deploy(tmp_path_factory.mktemp("inventory"), list(LIMITED.values()), "-vvv", "--diff", postseal_limits=limits)

@@ -4,13 +4,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from email import message_from_bytes
 
 import pytest
 
 from .applications import application, arrived, deploy, send, shop
-from .site import HOSTS, on, play
+from .site import HOSTS, on
 
 # They give both hosts another inventory.
 pytestmark = pytest.mark.together
@@ -21,16 +20,13 @@ TO = "\nTo: probe@receiver.test\nSubject: {token}"
 
 
 @pytest.fixture(scope="module", autouse=True)
-def service(standing_site: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+def service(standing_hosts: None, tmp_path_factory: pytest.TempPathFactory) -> None:
     """Both hosts know the applications above; lists.shop.test is a domain of its own."""
     domains = [
         {"name": "shop.test", "dmarc": {"policy": "reject"}, "mx": [{"host": "receiver.receiver.test"}]},
         {"name": "lists.shop.test"},
     ]
     run = deploy(tmp_path_factory.mktemp("inventory"), [NEWS, OTHER], postseal_domains=domains)
-    assert run.returncode == 0, run.output
-    yield
-    run = play("playbooks/services.yml")
     assert run.returncode == 0, run.output
 
 
