@@ -150,8 +150,9 @@ class Service:
         if self.daemon != self.unit:
             # On Debian 12 a generator makes postfix@-.service a part of postfix.service, but only once main.cf exists.
             _systemctl("daemon-reload")
-        if not self.status().enabled:  # systemd reads all units again for it, three times where there is an init script
-            _systemctl("enable", self.unit)
+        if not self.status().enabled:
+            # systemd need not read all units again, which it does three times where there is an init script.
+            _systemctl("enable", "--no-reload", self.unit)
         _systemctl("reset-failed", self.unit, self.daemon)
         _systemctl("start", *dict.fromkeys((self.daemon, self.unit)))
 

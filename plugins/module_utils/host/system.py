@@ -64,9 +64,9 @@ def unit_runs(unit: str) -> bool:
 
 def run_unit(unit: str) -> None:
     """Have systemd run ``unit`` now and at every boot, and run it anew if it runs already."""
-    # Enabling makes systemd read all units again; what a package brings is enabled when it is installed.
+    # Units were read when their files came; what enabling adds matters at the next boot.
     if command("systemctl", "is-enabled", unit, check=False).strip() != "enabled":
-        command("systemctl", "enable", unit)
+        command("systemctl", "enable", "--no-reload", unit)
     command("systemctl", "restart", unit)
 
 
