@@ -164,7 +164,7 @@ def test_a_change_nobody_comes_back_from_is_undone_by_the_host() -> None:
         assert "postseal-firewall-undo" in on(host, "systemctl list-timers --all --no-pager")
         # That a timer elapses is systemd's business.
         assert "OnActiveUSec=1min" in on(host, "systemctl show -P TimersMonotonic postseal-firewall-undo.timer")
-        on(host, "systemctl start postseal-firewall-undo.service")
+        on(host, "systemctl start --wait postseal-firewall-undo.service")
         assert "postseal" not in on(host, "nft list tables")
         assert on(host, "systemctl is-enabled postseal-firewall || true").strip() == "disabled"
     run = play("playbooks/services.yml")
