@@ -15,14 +15,14 @@ SPEC = {
 
 
 class ActionModule(RemoteAction):
-    """Ask which packages are there, and have the host install the others."""
+    """Have the host install what it is not known to have."""
 
     def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
         """Return what was installed, and the fact ``postseal_host``; raises :class:`AnsibleActionFail` with cause."""
         super().run(tmp, task_vars)
         _, arguments = self.validate_argument_spec(SPEC)
         variables = task_vars or {}
-        found = self.learn(variables, arguments["names"], anew=True)
+        found = self.learn(variables, arguments["names"])
         result: dict[str, Any] = {"changed": False}
         if not set(arguments["names"]) <= set(found["packages"]):
             result = self.call("packages.ensure", {**arguments, "check": bool(self._task.check_mode)}, variables)

@@ -7,7 +7,7 @@ DOCUMENTATION = r"""
 module: packages
 short_description: Install the packages a mail host lacks, with nothing started
 description:
-  - Asks the host in one round trip which packages are missing and leaves it alone if none is.
+  - A host that is known to have them all (M(postseal.mail.facts)) is not asked again.
   - Installs the others with one call of apt-get, without recommended packages. Nothing is upgraded for its own sake.
   - No service starts; each does when it has a checked configuration. Postfix gets none of Debian's.
   - An installation that was cut off is brought to its end first.

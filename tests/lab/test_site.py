@@ -47,6 +47,14 @@ def test_check_mode_on_bare_hosts_runs_without_error() -> None:
     assert on(HOSTS[0], "dpkg-query -W -f '${db:Status-Status}' rspamd 2>&1 || true").strip() != "installed"
 
 
+def test_a_host_without_root_is_named_before_anything_is_done_on_any() -> None:
+    run = play("site.yml", "-e", "ansible_become=false")
+    assert run.returncode != 0
+    assert "this needs root on the host; set become: true or connect as root" in " ".join(run.output.split())
+    assert not any(run.changed().values()), run.output
+    assert on(HOSTS[0], "dpkg-query -W -f '${db:Status-Status}' rspamd 2>&1 || true").strip() != "installed"
+
+
 def test_a_package_mirror_that_does_not_answer_is_named_with_the_step() -> None:
     for host in HOSTS:
         on(host, f"echo 'Acquire::http::Proxy \"http://127.0.0.1:9\"; Acquire::Retries 0;' > {NO_MIRROR}")
