@@ -78,6 +78,7 @@ class ActionModule(RemoteAction):
         super().run(tmp, task_vars)
         _, arguments = self.validate_argument_spec(SPEC)
         variables = dict(task_vars or {})
+        self.check_role(variables)
         # The roles' variables that the templates use ask for it too.
         variables["postseal_host"] = self.learn(variables)
         known = self._known(variables)

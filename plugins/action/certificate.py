@@ -24,6 +24,7 @@ class ActionModule(RemoteAction):
         super().run(tmp, task_vars)
         _, options = self.validate_argument_spec({"state": {"choices": ["answering", "present"], "default": "present"}})
         variables = task_vars or {}
+        self.check_role(variables)
         model = load_model(variables, self._templar)
         host = model.host(str(variables["inventory_hostname"]).lower())
         arguments = {"answering": answering, "present": present}[options["state"]](model, host)

@@ -22,6 +22,7 @@ class ActionModule(RemoteAction):
         super().run(tmp, task_vars)
         _, arguments = self.validate_argument_spec(SPEC)
         variables = task_vars or {}
+        self.check_role(variables)
         found = self.learn(variables, arguments["names"])
         result: dict[str, Any] = {"changed": False}
         if not set(arguments["names"]) <= set(found["packages"]):

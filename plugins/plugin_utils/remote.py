@@ -11,12 +11,14 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import re
 import secrets
 from collections.abc import Iterable, Mapping
 from typing import Any
 
 from ansible.errors import AnsibleActionFail, AnsibleConnectionFailure
+from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 from ansible.plugins.action import ActionBase
 
 from .program import host_sources, parse, script
@@ -34,6 +36,21 @@ class RemoteAction(ActionBase):  # type: ignore[misc]  # Ansible ships no type i
 
     _supports_check_mode = True
     _supports_async = False
+
+    def check_role(self, task_vars: dict[str, Any]) -> None:
+        """Check the variables of the task's role against its ``argument_specs``, as Ansible does by a task of its own.
+
+        Raises :class:`AnsibleActionFail` that names role and variables.
+        """
+        folder = task_vars.get("role_path")
+        if not folder:
+            return
+        specified = self._loader.load_from_file(os.path.join(folder, "meta", "argument_specs.yml"))
+        options = specified["argument_specs"]["main"].get("options", {})
+        said = self._templar.template({name: task_vars[name] for name in options if name in task_vars})
+        wrong = ArgumentSpecValidator(options).validate(said, validate_role_argument_spec=True).error_messages
+        if wrong:
+            raise AnsibleActionFail(f"variables of the role {os.path.basename(folder)}: {'; '.join(wrong)}")
 
     def learn(self, task_vars: dict[str, Any], packages: Iterable[str] = (), *, anew: bool = False) -> dict[str, Any]:
         """Return what :func:`facts.gather` says of the host; the host is asked once in a run, or ``anew``.
