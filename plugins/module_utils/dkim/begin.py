@@ -101,10 +101,11 @@ class _Domain:
 
     def _give_up_those_lost(self) -> None:
         lost = [key for key in self._all(*PRESENT) if key.name not in self.holders]
-        if not lost or self.silent:
-            # A host that is silent may hold them.
-            return
         for key in lost:
+            if self.silent:
+                if key.state == SIGNING:
+                    raise LifecycleError(self._not_asked(key.algorithm))
+                continue
             if key.state in UNDER_WAY:
                 self._to(key, REMOVED)
             elif key.state == RETIRING or self.domain.name in self.wishes.lost:
@@ -151,16 +152,19 @@ class _Domain:
             return
         if self.silent:
             if not signing:
-                raise LifecycleError(
-                    f"no DKIM key for {self.domain.name} ({algorithm}) was found, but {', '.join(self.silent)} was not "
-                    "asked and may hold it; run without --limit and with every mail host reachable"
-                )
+                raise LifecycleError(self._not_asked(algorithm))
             self.notes.append(f"{self.domain.name}: no new {algorithm} key while {', '.join(self.silent)} is not asked")
             return
         used = {*self.keys, *(selector for domain, selector in self.holders if domain == self.domain.name)}
         new = NewKey(self.domain.name, unused(self.environment, self.now, algorithm, used), algorithm)
         self.create.append(new)
         self.keys[new.selector] = KeyState(new.domain, new.selector, algorithm, PLANNED, self.now)
+
+    def _not_asked(self, algorithm: str) -> str:
+        return (
+            f"no DKIM key for {self.domain.name} ({algorithm}) was found, but {', '.join(self.silent)} was not "
+            "asked and may hold it; run without --limit and with every mail host reachable"
+        )
 
     def _due(self, signing: Iterable[KeyState]) -> bool:
         name, every = self.domain.name, self.domain.dkim.rotate_every
