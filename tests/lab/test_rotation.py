@@ -21,8 +21,6 @@ import pytest
 from .applications import Application, application, authenticate, deployed, session
 from .site import HOSTS, LAB_STATE, ROOT, Run, on, play
 
-pytestmark = pytest.mark.usefixtures("standing_site")
-
 DOMAINS = ("shop1.test", "shop2.test")
 PLAYBOOK = "playbooks/rotate_dkim.yml"
 NOW = ("-e", "rotate=true", "-e", f"domain={','.join(DOMAINS)}")
@@ -53,7 +51,9 @@ def senders() -> dict[str, Application]:
 
 
 @pytest.fixture(scope="module", autouse=True)
-def inventory(tmp_path_factory: pytest.TempPathFactory, senders: dict[str, Application]) -> Iterator[list[str]]:
+def inventory(
+    standing_site: None, tmp_path_factory: pytest.TempPathFactory, senders: dict[str, Application]
+) -> Iterator[list[str]]:
     """Both hosts and the zones as the variables above say; as the lab's inventory says afterwards."""
     file = tmp_path_factory.mktemp("rotation") / "rotation.json"
     file.write_text(json.dumps(said(senders)), "utf-8")

@@ -248,7 +248,7 @@ def draw(job: Job, snapshot: Snapshot, terms: Terms) -> Prepared:
         # It does not go out at once after all, so no value may be without its line in between.
         plan = _planned(job, snapshot, terms, replace(rules, atomic=False))
         batches = _rendered(job, plan, snapshot)
-    refused = refusals(plan, snapshot, terms.limits, terms.options.last_owned.get(job.zone, 0))
+    refused = refusals(plan, snapshot, terms.limits, terms.options.last_owned.get(job.zone, 0), terms.options.ended)
     return Prepared(job, snapshot, plan, batches, tuple(refused), (), terms)
 
 

@@ -52,8 +52,9 @@ def desired(model: Model, keys: Iterable[HostKeys]) -> Desired:
         *_dkim(model, known.values()),
     ]
     claims = tuple(dict.fromkeys(item for item in items if isinstance(item, Claim)))
-    over = united(held.lifecycle for held in known.values()).keys
-    ended = frozenset((dkim.record_name(*key.name), "TXT") for key in over if key.state == REMOVED)
+    states = united(held.lifecycle for held in known.values())
+    over = [key for domain in model.sending_domains for key in states.of(domain.name, REMOVED)]
+    ended = frozenset((dkim.record_name(*key.name), "TXT") for key in over)
     return Desired(claims, tuple(item for item in items if isinstance(item, Pending)), ended)
 
 
