@@ -188,7 +188,7 @@ def test_all_keys_rotate_twice_under_mail_and_nobody_notices(
 
 
 def test_a_zone_whose_server_lags_keeps_its_key_and_the_others_go_on(
-    inventory: list[str], senders: dict[str, Application]
+    inventory: list[str], senders: dict[str, Application], tmp_path: Path
 ) -> None:
     with mail(senders):
         on("internet", f"{SECONDARY} zone-freeze {DOMAINS[0]}")
@@ -201,6 +201,7 @@ def test_a_zone_whose_server_lags_keeps_its_key_and_the_others_go_on(
                 time.sleep(STALE)
             assert count(DOMAINS[0])["planned"] == 2
             assert count(DOMAINS[0])["signing"] == 2
+            the_status_names_the_server_that_lags(inventory, tmp_path / "status.json")
             assert "planned" not in count(DOMAINS[1])
             assert "published" not in count(DOMAINS[1])
         finally:
@@ -210,6 +211,21 @@ def test_a_zone_whose_server_lags_keeps_its_key_and_the_others_go_on(
         good(play(PLAYBOOK, *inventory))
     assert count(DOMAINS[0])["signing"] == 2
     assert "published" not in count(DOMAINS[0])
+
+
+def the_status_names_the_server_that_lags(inventory: list[str], file: Path) -> None:
+    run = good(play("playbooks/dkim_status.yml", "-e", f"file={file}", *inventory))
+    assert run.changed() == dict.fromkeys(("localhost", *HOSTS), 0)
+    found = {(key["domain"], key["state"]): key for key in json.loads(file.read_text("utf-8"))["keys"]}
+    planned, signs = found[DOMAINS[0], "planned"], found[DOMAINS[0], "signing"]
+    assert planned["selector"] in run.output
+    assert planned["signing_hosts"] == []
+    assert signs["signing_hosts"] == list(HOSTS)
+    answers = {entry["server"].partition(" ")[0]: entry["answer"] for entry in planned["servers"]}
+    assert answers["ns1.lab.test"] == "current"
+    assert "nothing" in answers["ns2.lab.test"]
+    assert {entry["answer"] for entry in signs["servers"]} == {"current"}
+    assert (planned["not_before"], signs["next"]) == (None, "nothing: rotate_every is never")
 
 
 def test_a_provider_that_refuses_one_zone_stops_no_other(inventory: list[str], senders: dict[str, Application]) -> None:
