@@ -12,12 +12,13 @@ from typing import Any
 from ansible.errors import AnsibleActionFail, AnsibleError
 from ansible.template import trust_as_template
 
+from ..module_utils.dkim.signing import signing_keys
 from ..module_utils.model.keyplan import from_dict
 from ..plugin_utils.inventory import load_model
-from ..plugin_utils.remote import RemoteAction
+from ..plugin_utils.remote import RUN, RemoteAction
 from ..plugin_utils.smoke import default_smoke
 
-FIREWALL = "postseal-firewall"
+FIREWALL, SIGNER = "postseal-firewall", "rspamd"
 MANAGED = "Managed by Postseal: change the inventory and run the playbook again, not this file."
 
 PLACED = {
@@ -101,6 +102,8 @@ class ActionModule(RemoteAction):
             raise self._explained(problem, request, variables) from problem
         if result["changed"]:
             self._come_back(request, variables)
+        if arguments["service"] == SIGNER and not self._task.check_mode:
+            result.setdefault("ansible_facts", {})["postseal_signing"] = _signs(known)
         return result
 
     def _explained(
@@ -126,7 +129,8 @@ class ActionModule(RemoteAction):
         known: dict[str, Any] = {"model": model, "this": model.host(str(variables["inventory_hostname"]).lower())}
         fact = variables.get("postseal_keys")
         if isinstance(fact, Mapping):
-            known["keys"] = from_dict({name: fact[name] for name in ("host", "dkim", "tls")})
+            known["keys"] = from_dict({name: fact[name] for name in ("host", "dkim", "tls", "state")})
+            known["signing"] = signing_keys(known["keys"])
         return known
 
     def _file(self, entry: dict[str, Any], variables: Mapping[str, Any], known: Mapping[str, Any]) -> dict[str, Any]:
@@ -162,6 +166,15 @@ class ActionModule(RemoteAction):
         # A template that is one expression comes back as that expression's type.
         plain = "" if text is None else str(text)
         return plain if not plain or plain.endswith("\n") else f"{plain}\n"
+
+
+def _signs(known: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the fact that tells which keys the host signs with from now on; only then may those before it retire."""
+    return {
+        "host": known["this"].name,
+        "run": RUN,
+        "keys": [[key.domain, key.selector] for key in known.get("signing", ())],
+    }
 
 
 def wanted_here(service: str, known: Mapping[str, Any]) -> bool:

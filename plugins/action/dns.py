@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from functools import cache
 from pathlib import Path
 from threading import Lock
@@ -15,14 +15,17 @@ from urllib.parse import quote
 from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
 
+from ..module_utils.dkim.lifecycle import Sight
+from ..module_utils.dkim.states import UNDER_WAY, united
 from ..module_utils.dns.errors import DnsError
 from ..module_utils.dns.limits import Limits
 from ..module_utils.dns.prepare import Options, Preparation, prepare, prepare_restore
 from ..module_utils.dns.providers import factory
 from ..module_utils.dns.providers.base import Provider
-from ..module_utils.dns.records import Value
+from ..module_utils.dns.records import Key, Value
 from ..module_utils.dns.store import Store
 from ..module_utils.mailauth.claims import desired
+from ..module_utils.mailauth.dkim import record_name
 from ..module_utils.mailauth.lint import rules
 from ..module_utils.mailauth.slots import slot_of
 from ..module_utils.mailauth.spf_budget import Resolve
@@ -40,6 +43,7 @@ SPEC = {
     "rollback": {"type": "str", "default": ""},
     "store": {"type": "str", "default": ""},
     "keep": {"type": "int", "default": 50},
+    "apart": {"type": "bool", "default": False},
 }
 
 
@@ -63,11 +67,14 @@ class ActionModule(ActionBase):  # type: ignore[misc]  # Ansible ships no type i
             asked = {name: arguments[name] for name in ("plan", "plan_out", "wait", "keep")}
             request = Request(model.environment, _limits(model), self._task.check_mode, **asked)
             result = carry_out(request, preparation, store, _teller())
+            if not (self._task.check_mode or request.plan_out or arguments["rollback"]):
+                result["dkim"] = _under_way(model, arguments["keys"], preparation)
         except DnsError as error:
-            return {"failed": True, "msg": str(error)}
+            return _outcome({"failed": True, "msg": str(error)}, apart=arguments["apart"])
         if not self._task.diff:
             del result["diff"]
-        return {**result, "command": f"{playbook_command(task_vars or {})} playbooks/dns.yml"}
+        result["command"] = f"{playbook_command(task_vars or {})} playbooks/dns.yml"
+        return _outcome(result, apart=arguments["apart"])
 
 
 def _limits(model: Model) -> Limits:
@@ -83,10 +90,43 @@ def _prepared(model: Model, arguments: dict[str, Any], store: Store) -> Preparat
         options = Options(slot_of=slot_of, lint=rules(model, _asking(model)), last_owned=seen)
         return prepare_restore(saved, router.named, model.environment, _limits(model), options=options)
     wanted = desired(model, [from_dict(held) for held in arguments["keys"]])
+    # A run that goes on past zones that fail has other ways to say what it lacks.
+    pending = [replace(item, remedy="") for item in wanted.pending] if arguments["apart"] else wanted.pending
     zones = {zone for zone, owned in seen.items() if owned}
     zones |= {zone for zone, _ in model.dns.zones} if model.dns.prune else set()
-    options = Options(model.dns.prune, tuple(sorted(zones)), slot_of, rules(model, _asking(model)), seen)
-    return prepare(wanted.claims, wanted.pending, router, model.environment, _limits(model), options=options)
+    lint = rules(model, _asking(model))
+    options = Options(model.dns.prune, tuple(sorted(zones)), slot_of, lint, seen, wanted.ended, arguments["apart"])
+    return prepare(wanted.claims, pending, router, model.environment, _limits(model), options=options)
+
+
+def _outcome(result: dict[str, Any], *, apart: bool) -> dict[str, Any]:
+    """Return ``result``; where zones are apart a failure is told as ``problems``, and the play says when it counts."""
+    if not apart:
+        return result
+    failed, told = result.pop("failed", False), result.pop("msg", "")
+    return {"changed": False, "notes": [], "findings": [], "dkim": [], **result, "problems": [told] if failed else []}
+
+
+def _under_way(model: Model, keys: list[dict[str, Any]], preparation: Preparation) -> list[dict[str, Any]]:
+    """Return what every authoritative server answers for the DKIM keys that do not sign yet."""
+    held = [from_dict(one) for one in keys]
+    known = united(one.lifecycle for one in held)
+    waiting = {(record_name(*key.name), "TXT"): key for key in known.keys if key.state in UNDER_WAY}
+    if not waiting:
+        return []
+    from ..module_utils.dns.sight import look  # noqa: PLC0415  # it needs dnspython
+
+    found = []
+    for item in preparation.zones:
+        wanted: dict[Key, Value | None] = {c.key: c.value for c in item.job.claims if c.key in waiting}
+        servers = item.job.provider.authorities(item.snapshot) if wanted else ()
+        for seen in look(item.job.zone, servers, wanted):
+            key = waiting.pop(seen.key)
+            stale = max(seen.stale, model.dns.ttl)
+            found.append(Sight(key.domain, key.selector, seen.exact, stale, seen.detail))
+    unseen = "its zone could not be read or written"
+    found += [Sight(key.domain, key.selector, False, 0, unseen) for key in waiting.values()]
+    return [asdict(one) for one in found]
 
 
 def _asking(model: Model) -> Resolve:

@@ -4,27 +4,35 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Any
 
 from ansible.errors import AnsibleActionFail
 
-from ..module_utils.model.keyplan import KeyPlan, KeyPlanError, complete, from_dict, plan, relevant, to_dict
+from ..module_utils.dkim.lifecycle import LifecycleError
+from ..module_utils.dkim.signing import superseded, switched
+from ..module_utils.dkim.states import Lifecycle, StateError, from_document, to_document, united
+from ..module_utils.model.keyplan import KeyPlan, complete, from_dict, plan, relevant, to_dict
 from ..module_utils.model.types import MailHost, Model
 from ..plugin_utils.inventory import load_model
 from ..plugin_utils.remote import RUN, RemoteAction
+from ..plugin_utils.wishes import WISHES, sights, wishes
 
-STATES = ("read", "present", "exported", "received")
+STATES = ("read", "present", "exported", "received", "seen", "retired")
 SPEC = {
     "state": {"type": "str", "choices": list(STATES), "default": "read"},
     "held": {"type": "list", "elements": "dict", "default": []},
     "offered": {"type": "list", "elements": "dict", "default": [], "no_log": True},
+    "seen": {"type": "list", "elements": "dict", "default": []},
+    "signing": {"type": "list", "elements": "dict", "default": []},
+    "wishes": {"type": "dict", "default": {}, "options": WISHES},
 }
 
 
 class ActionModule(RemoteAction):
-    """One of four small steps; a host with nothing to do in a step is not even asked."""
+    """One of six small steps; a host with nothing to do in a step is not even asked."""
 
     def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
         """Plan from what every host holds, then do this host's share of the step."""
@@ -39,9 +47,13 @@ class ActionModule(RemoteAction):
         if arguments["state"] == "read":
             return self._read(model, host, variables)
         held = [from_dict(raw) for raw in arguments["held"]]
+        now = datetime.now(tz=UTC).replace(microsecond=0)
+        if arguments["state"] in ("seen", "retired"):
+            return self._move_on(model, host, united(keys.lifecycle for keys in held), arguments, variables)
         try:
-            todo = plan(model, held, host, datetime.now(tz=UTC).date())
-        except KeyPlanError as error:
+            asked = wishes(arguments["wishes"], model, now)
+            todo = plan(model, held, host, now, asked)
+        except (LifecycleError, ValueError) as error:
             raise AnsibleActionFail(str(error)) from None
         step = {"present": self._present, "exported": self._exported, "received": self._received}[arguments["state"]]
         return step(model, host, todo, variables, arguments)
@@ -57,24 +69,59 @@ class ActionModule(RemoteAction):
     ) -> dict[str, Any]:
         names = [host.name] if todo.tls else []
         made = [f"DKIM key {key.selector} of {key.domain}" for key in todo.create] + [f"TLS key of {n}" for n in names]
+        gone = [f"DKIM key {key.selector} of {key.domain}" for key in todo.remove]
         misplaced = self._earlier(variables).get("misplaced", [])
-        if not made and not misplaced:
-            return {"changed": False}
-        result: dict[str, Any] = {"changed": True, "made": made, "repaired": misplaced}
+        known = self._known(model, host, variables)
+        moved = _moved(known, todo.known)
+        if not made and not misplaced and not gone and todo.known is None:
+            return {"changed": False, "notes": list(todo.notes)}
+        result: dict[str, Any] = {"changed": True, "made": made, "repaired": misplaced, "notes": list(todo.notes)}
         if self._task.diff:
             lines = [*(f"made: {one}" for one in made), *(f"owner and mode repaired: {one}" for one in misplaced)]
+            lines += [*(f"deleted: {one}" for one in gone), *moved]
             result["diff"] = {"prepared": "".join(f"+ {line}\n" for line in lines)}
         if self._task.check_mode:
             return result
-        answer = self.call("keys.create", {"dkim": [asdict(key) for key in todo.create], "tls": names}, variables)
-        return {**result, **self._fact(model, host, answer)}
+        wanted = {
+            "dkim": [asdict(key) for key in todo.create],
+            "tls": names,
+            "removed": [_named(key) for key in todo.remove],
+            "state": None if todo.known is None else to_document(todo.known, model.environment),
+        }
+        return {**result, **self._fact(model, host, self.call("keys.create", wanted, variables))}
+
+    def _move_on(
+        self, model: Model, host: MailHost, known: Lifecycle, arguments: dict[str, Any], variables: dict[str, Any]
+    ) -> dict[str, Any]:
+        """Write down what keys come to by what was seen of them, or by what hosts sign with."""
+        now = datetime.now(tz=UTC).replace(microsecond=0)
+        if arguments["state"] == "seen":
+            turn = sights(model, known, arguments["seen"], now)
+        else:
+            # Only what was found in this very run: a fact cache may remember another one's.
+            signing = {one["host"]: map(tuple, one["keys"]) for one in arguments["signing"] if one["run"] == RUN}
+            turn = switched(model, known, signing, now)
+        before = self._known(model, host, variables)
+        result: dict[str, Any] = {"changed": turn.known != before, "notes": list(turn.notes)}
+        if not result["changed"]:
+            return result
+        if self._task.diff:
+            result["diff"] = {"prepared": "".join(f"+ {line}\n" for line in _moved(before, turn.known))}
+        if self._task.check_mode:
+            return result
+        state = to_document(turn.known, model.environment)
+        return {**result, **self._fact(model, host, self.call("keys.record", {"state": state}, variables))}
+
+    def _known(self, model: Model, host: MailHost, variables: dict[str, Any]) -> Lifecycle:
+        earlier = self._earlier(variables)
+        return from_document(earlier.get("state"), model.environment) if earlier else Lifecycle()
 
     def _exported(
         self, model: Model, host: MailHost, todo: KeyPlan, variables: dict[str, Any], arguments: dict[str, Any]
     ) -> dict[str, Any]:
         if not todo.export or self._task.check_mode:
             return {"changed": False, "private": []}
-        wanted = {"dkim": [asdict(key) for key in todo.export]}
+        wanted = {"dkim": [_named(key) for key in todo.export]}
         return {"changed": False, **self.call("keys.export", wanted, variables)}
 
     def _received(
@@ -95,14 +142,45 @@ class ActionModule(RemoteAction):
 
     @staticmethod
     def _fact(model: Model, host: MailHost, answer: dict[str, Any]) -> dict[str, dict[str, Any]]:
-        held = relevant(model, from_dict({"host": host.name, "dkim": answer["dkim"], "tls": answer["tls"]}))
+        try:
+            from_document(answer["state"], model.environment)
+        except StateError as error:
+            raise AnsibleActionFail(
+                f"/var/lib/postseal/dkim/{model.environment}.json on {host.name} is not used: {error}. Restore it from "
+                "another mail host or a backup; nothing was changed"
+            ) from None
+        parts = {part: answer[part] for part in ("dkim", "tls", "state")}
+        held = relevant(model, from_dict({"host": host.name, **parts}))
         misplaced = answer["misplaced"]
-        whole = complete(model, held) and not misplaced
+        whole = complete(model, held, datetime.now(tz=UTC)) and not misplaced
+        fact = to_dict(held, model.environment)
         return {
-            "ansible_facts": {"postseal_keys": {**to_dict(held), "misplaced": misplaced, "complete": whole, "run": RUN}}
+            "ansible_facts": {
+                "postseal_keys": {
+                    **fact,
+                    "misplaced": misplaced,
+                    "complete": whole,
+                    "superseded": superseded(held.lifecycle),
+                    "run": RUN,
+                }
+            }
         }
 
     @staticmethod
     def _earlier(variables: dict[str, Any]) -> dict[str, Any]:
         found = variables.get("postseal_keys", {})
         return dict(found) if isinstance(found, dict) else {}
+
+
+def _named(key: Any) -> dict[str, str]:
+    return {part: getattr(key, part) for part in ("domain", "selector", "algorithm")}
+
+
+def _moved(before: Lifecycle, after: Lifecycle | None) -> list[str]:
+    """Return a line for each key that comes to another state."""
+    states: Mapping[tuple[str, str], str] = {key.name: key.state for key in before.keys}
+    return [
+        f"{key.domain}: {key.selector} {states.get(key.name, 'new')} -> {key.state}"
+        for key in (after.keys if after else ())
+        if states.get(key.name) != key.state
+    ]

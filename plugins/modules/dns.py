@@ -62,6 +62,13 @@ options:
       - How many runs, and how many plans, to keep in O(store). Older ones are removed; the last run never is.
     type: int
     default: 50
+  apart:
+    description:
+      - A zone that cannot be read, planned or written stops no other one. What failed is returned as RV(problems), and
+        the task does not fail by it.
+      - For DKIM keys, each of which has a life of its own.
+    type: bool
+    default: false
 attributes:
   check_mode: {support: full, description: Does everything up to the writing.}
   diff_mode: {support: full, description: Shows the record sets before and after as zone-file text.}
@@ -93,6 +100,22 @@ command:
   description: How the call of the playbook begins, with the inventory of this run.
   type: str
   returned: when plans could be made
+dkim:
+  description: What every authoritative server answers for the DKIM keys that do not sign yet.
+  type: list
+  elements: dict
+  returned: when plans were applied
+  contains:
+    domain: {description: The domain., type: str}
+    selector: {description: The selector., type: str}
+    exact: {description: Whether every server answers with exactly this key., type: bool}
+    stale: {description: For how many seconds resolvers may hold on to what was there before., type: int}
+    detail: {description: What was seen otherwise., type: str}
+problems:
+  description: What failed.
+  type: list
+  elements: str
+  returned: with O(apart)
 plan:
   description: Fingerprint (SHA-256) of what the run does or would do, in all zones.
   type: str

@@ -7,7 +7,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ..module_utils.model.keys import HostKeys
+from ..module_utils.model.keys import DkimPublicKey
 from ..module_utils.model.types import MailHost, Model
 
 MILTER = "/var/spool/postfix/rspamd/milter.sock"
@@ -16,20 +16,20 @@ MILTER = "/var/spool/postfix/rspamd/milter.sock"
 def default_smoke(service: str, known: Mapping[str, Any], watch: Sequence[str]) -> list[dict[str, Any]]:
     """Return the probes (the ``smoke`` option of ``apply``) for ``service``.
 
-    ``known`` has ``model``, ``this`` host and, once they are known, its ``keys``; of ``watch``, the files whose change
-    the service must notice, the first is the certificate. Dovecot has its own probe on the host, and the signer has
-    the same one until there is a key.
+    ``known`` has ``model``, ``this`` host and, once they are known, the keys it is ``signing`` with; of ``watch``, the
+    files whose change the service must notice, the first is the certificate. Dovecot has its own probe on the host, and
+    the signer has the same one until a key may sign.
     """
     if service == "postfix":
         return _ports(known["model"], known["this"], watch)
     if service == "redis-server":
         return [{"protocol": "redis", "address": "127.0.0.1", "port": known["model"].limits.store.port}]
-    return _signed(known["model"], known.get("keys")) if service == "rspamd" else []
+    return _signed(known["model"], known.get("signing", ())) if service == "rspamd" else []
 
 
-def _signed(model: Model, keys: HostKeys | None) -> list[dict[str, Any]]:
-    """The signer must sign for a domain it has keys of."""
-    held = {key.domain for key in keys.dkim} if keys else set()
+def _signed(model: Model, keys: Sequence[DkimPublicKey]) -> list[dict[str, Any]]:
+    """The signer must sign for a domain of which it has keys that may sign."""
+    held = {key.domain for key in keys}
     domain = next((domain.name for domain in model.domains if domain.name in held), None)
     return [{"protocol": "milter", "socket": MILTER, "sender": f"postmaster@{domain}"}] if domain else []
 

@@ -60,14 +60,15 @@ def shop() -> Application:
     return Application("shop", (LAB_STATE / "secrets/shop").read_text("ascii").strip(), {})
 
 
+def deployed() -> dict[str, Any]:
+    """Return the shop's element of ``postseal_credentials``."""
+    digest = (LAB_STATE / "secrets/shop.hash").read_text().strip()
+    return {"name": "shop", "domain": "shop.test", "secret_hash": digest}
+
+
 def deploy(directory: Path, applications: list[Application], *arguments: str, **variables: Any) -> Run:
     """Have both hosts serve ``applications`` besides the shop, with further inventory ``variables``."""
-    known = {
-        "name": "shop",
-        "domain": "shop.test",
-        "secret_hash": (LAB_STATE / "secrets/shop.hash").read_text().strip(),
-    }
-    said = {"postseal_credentials": [known, *(one.entry() for one in applications)], **variables}
+    said = {"postseal_credentials": [deployed(), *(one.entry() for one in applications)], **variables}
     file = directory / f"applications-{token_hex(4)}.json"
     file.write_text(json.dumps(said), "utf-8")
     return play("playbooks/keys.yml", "playbooks/services.yml", "-e", f"@{file}", *arguments)

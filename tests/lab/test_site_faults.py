@@ -55,7 +55,7 @@ def _stopped(run: Run, *texts: str) -> None:
 @pytest.mark.parametrize(
     ("variable", "value", "where"),
     [
-        ("postfix_queue_lifetime", "soon", "maximal_queue_lifetime"),
+        ("postfix_tls_certificate", "/etc/postseal/none.pem", "none.pem"),
         ("sasl_failure_delay", "soon", "dovecot.conf"),
         ("signer_timeout", "{", "submission.conf"),
     ],
@@ -69,9 +69,10 @@ def test_a_bad_parameter_is_refused_and_the_old_service_goes_on(variable: str, v
 
 
 def test_a_dns_server_that_refuses_the_key_stops_the_run_before_the_services() -> None:
-    run = play("site.yml", "-e", "lab_tsig=bm90IHRoZSBrZXk=", "-e", "postfix_queue_lifetime=6d")
+    changed = {"lab_tsig": "bm90IHRoZSBrZXk=", "postseal_submission": {"queue_lifetime": "6d"}}
+    run = play("site.yml", "-e", json.dumps(changed))
     _stopped(run, "postseal_dns.providers.lab", "tsig")
-    assert "maximal_queue_lifetime = 6d" not in on(HOSTS[0], "cat /etc/postfix/main.cf")
+    assert "maximal_queue_lifetime = 518400s" not in on(HOSTS[0], "cat /etc/postfix/main.cf")
 
 
 def test_an_authority_that_does_not_answer_stops_the_run_and_the_old_certificate_stays() -> None:

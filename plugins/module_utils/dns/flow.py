@@ -72,7 +72,7 @@ def carry_out(request: Request, preparation: Preparation, store: Store, tell: Ca
         return {**result, "failed": True, "msg": str(error)}
     result["zones"] = _told(reports)
     result["changed"] = any(report.written or report.state == "planned" for report in reports)
-    failures = [report.error for report in reports if report.error]
+    failures = [*map(str, preparation.failures), *(report.error for report in reports if report.error)]
     if failures:
         result.update(failed=True, msg="\n".join(failures))
     return result

@@ -72,6 +72,15 @@ def all_of(results: Iterable[R | DnsError]) -> list[R]:
     return [result for result in listed if not isinstance(result, DnsError)]
 
 
+def good(results: Iterable[R | DnsError], failures: list[DnsError] | None) -> list[R]:
+    """Return the results without the errors, which are added to ``failures``; without such a list, :func:`all_of`."""
+    if failures is None:
+        return all_of(results)
+    listed = list(results)
+    failures += [result for result in listed if isinstance(result, DnsError)]
+    return [result for result in listed if not isinstance(result, DnsError)]
+
+
 def fetch(job: Job, owner: str, also: Iterable[Key] = ()) -> Snapshot:
     """Return the zone of ``job`` as it is now, with all sets that ``owner`` has marked, and those in ``also``.
 
@@ -110,12 +119,27 @@ class Assignment:
     notes: tuple[str, ...]
 
 
-def assign(claims: Sequence[Claim], pending: Sequence[Pending], route: Route) -> Assignment:
-    """Group claims by zone. Raises :class:`PlanError` for a required claim that no provider is named for."""
+def assign(
+    claims: Sequence[Claim], pending: Sequence[Pending], route: Route, failures: list[DnsError] | None = None
+) -> Assignment:
+    """Group claims by zone. Raises :class:`PlanError` for a required claim that no provider is named for.
+
+    With a list of ``failures``, what cannot be placed is added to it and left out instead.
+    """
     subjects = {claim.anchor: claim.subject for claim in claims if claim.required}
     anchors = sorted({claim.anchor for claim in claims})
 
     def place(anchor: str) -> tuple[Provider, str] | str:
+        """Return :func:`place_of`, or the reason for which the name is left out where failures are gathered."""
+        try:
+            return place_of(anchor)
+        except DnsError as error:
+            if failures is None:
+                raise
+            failures.append(error)
+            return error.message
+
+    def place_of(anchor: str) -> tuple[Provider, str] | str:
         """Return who holds the name and in which zone, or the reason why its records are left out."""
         provider = route(anchor)
         if provider is not None:

@@ -29,12 +29,14 @@ class Leftovers:
     :param claimed: record sets that are claimed anywhere in this run, whichever zone they ended up in
     :param pending: claims that wait, anywhere in this run
     :param slot_of: which slot a value is in, to take merged ones apart
+    :param ended: record sets whose values of ours are over, and go whatever ``remove`` says
     """
 
     remove: bool = False
     claimed: frozenset[Key] = frozenset()
     pending: tuple[Pending, ...] = ()
     slot_of: SlotOf = no_slots
+    ended: frozenset[Key] = frozenset()
 
 
 NOTHING_ELSE = Leftovers()
@@ -69,7 +71,9 @@ def retire(
     types: dict[str, set[str]] = {}
     for name, rrtype in wishes:
         types.setdefault(name, set()).add(rrtype)
-    removed = set(found) if leftovers.remove else {key for key in found if _in_the_way(key, types.get(key[0], set()))}
+    removed = {
+        key for key in found if leftovers.remove or key in leftovers.ended or _in_the_way(key, types.get(key[0], set()))
+    }
     if len(removed) < len(found):
         draft.note(_told(draft.snapshot.zone, {key: gone for key, gone in found.items() if key not in removed}))
     for key in free:

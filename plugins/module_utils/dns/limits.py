@@ -8,6 +8,7 @@ The only place of the engine that knows what records mean for mail, so that it p
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 
 from .errors import LimitExceeded
@@ -34,15 +35,26 @@ class Limits:
         return count <= self.max_deletes or count * 100 <= self.max_changed_percent * total
 
 
-def refusals(plan: ZonePlan, snapshot: Snapshot, limits: Limits, last_owned: int = 0) -> list[LimitExceeded]:
+def refusals(
+    plan: ZonePlan,
+    snapshot: Snapshot,
+    limits: Limits,
+    last_owned: int = 0,
+    ended: AbstractSet[Key] = frozenset(),
+) -> list[LimitExceeded]:
     """Return the reasons not to apply ``plan``; none if it may be applied.
 
     :param last_owned: how many values of ours the zone held when it was last seen, 0 if that is not known
+    :param ended: sets that are known to be over, one by one: removing them is no sign of a mistake
     """
     if plan.empty:
         return []
     final = [LimitExceeded(f"zone {plan.zone}: {reason}", final=True) for reason in _never(plan, snapshot)]
-    reasons = [*_suspicious(plan, limits, last_owned), *_protected(plan, snapshot), *_excess(plan, limits)]
+    reasons = [
+        *_suspicious(plan, limits, last_owned),
+        *_protected(plan, snapshot, ended),
+        *_excess(plan, limits, ended),
+    ]
     return [*final, *(LimitExceeded(f"zone {plan.zone}: {reason}") for reason in reasons)]
 
 
@@ -65,7 +77,7 @@ def _suspicious(plan: ZonePlan, limits: Limits, last_owned: int) -> Iterator[str
         yield f"the provider's listing lacks {plan.missing} values that we wrote, and has {plan.owned}"
 
 
-def _protected(plan: ZonePlan, snapshot: Snapshot) -> Iterator[str]:
+def _protected(plan: ZonePlan, snapshot: Snapshot, ended: AbstractSet[Key]) -> Iterator[str]:
     if not plan.asked and plan.owned:
         yield f"the inventory wants nothing there any more, and the plan removes what is left of {plan.owned} values"
     after = plan.after(snapshot)
@@ -80,7 +92,8 @@ def _protected(plan: ZonePlan, snapshot: Snapshot) -> Iterator[str]:
         owner = name.removeprefix(_DMARC_LABEL)
         if owner != name and rrtype == "TXT" and _loses(change, _is_dmarc) and _gets_mail(owner, after):
             yield f"the plan removes DMARC of {owner}, which has MX records"
-        if is_dkim(name) and change.before and not change.after and not _aliased(name, after):
+        is_over = change.key in ended or _aliased(name, after)
+        if is_dkim(name) and change.before and not change.after and not is_over:
             yield f"the plan removes the DKIM key {name}, and mail that was signed with it may still be on its way"
 
 
@@ -107,8 +120,8 @@ def _is_dmarc(value: Value) -> bool:
     return isinstance(value, bytes) and value[:8].lower() == b"v=dmarc1"
 
 
-def _excess(plan: ZonePlan, limits: Limits) -> Iterator[str]:
-    removed = sum(change.removed for change in plan.changes)
+def _excess(plan: ZonePlan, limits: Limits, ended: AbstractSet[Key]) -> Iterator[str]:
+    removed = sum(change.removed for change in plan.changes if change.key not in ended)
     changed = removed + sum(change.replaced for change in plan.changes)
     if removed > limits.max_deletes:
         yield f"the plan removes {removed} values, postseal_dns.limits.max_deletes is {limits.max_deletes}"

@@ -11,7 +11,7 @@ from functools import cached_property
 from .claims import Claim, Pending, SlotOf, no_slots, summary
 from .errors import DnsError, LimitExceeded, LintError, PlanError, Several
 from .findings import ERROR, Finding, Lint, no_rules
-from .jobs import Assignment, Job, Route, all_of, assign, fetch, follow_cuts, in_parallel, unclaimed
+from .jobs import Assignment, Job, Route, all_of, assign, fetch, follow_cuts, good, in_parallel, unclaimed
 from .leftovers import NOTHING_ELSE, Leftovers
 from .limits import Limits, refusals
 from .plan import Rules, ZonePlan, fingerprint
@@ -31,6 +31,8 @@ class Options:
     :param slot_of: which slot a value is in
     :param lint: the rules that records are checked by before they are published
     :param last_owned: how many values of ours each zone held when it was last seen
+    :param ended: record sets of which nothing of ours shall stay, whatever ``prune`` says
+    :param apart: a zone that cannot be read or planned, or may not be written, stops no other one
     """
 
     prune: bool = False
@@ -38,6 +40,8 @@ class Options:
     slot_of: SlotOf = no_slots
     lint: Lint = no_rules
     last_owned: Mapping[str, int] = field(default_factory=dict)
+    ended: frozenset[Key] = frozenset()
+    apart: bool = False
 
 
 @dataclass(frozen=True)
@@ -94,6 +98,7 @@ class Preparation:
     fingerprint: str
     notes: tuple[str, ...]
     pending: tuple[Pending, ...] = ()
+    failures: tuple[DnsError, ...] = ()
 
     @property
     def findings(self) -> tuple[Finding, ...]:
@@ -142,12 +147,20 @@ def prepare(
     Raises every :class:`DnsError` there is: a claim outside all managed zones, a provider that cannot list, a
     conflict. Plans beyond ``limits`` are returned with their refusals, so that check mode can show them.
     """
-    placed = assign(claims, pending, route)
+    failures: list[DnsError] | None = [] if options.apart else None
+    placed = assign(claims, pending, route, failures)
     extra = unclaimed(options.zones, placed.jobs, route)
-    claimed = Leftovers(options.prune, frozenset(claim.key for claim in claims), tuple(pending), options.slot_of)
+    keys = frozenset(claim.key for claim in claims)
+    claimed = Leftovers(options.prune, keys, tuple(pending), options.slot_of, options.ended)
     terms = Terms(owner, limits, options, claimed)
-    looked = [*all_of(in_parallel(_looking(owner), placed.jobs)), *_seen(extra, owner, notes := list(extra.notes))]
-    return _preparation(_plan(follow_cuts(looked, owner), terms), (*placed.notes, *notes), pending)
+    looked = good(in_parallel(_looking(owner), placed.jobs), failures)
+    looked += _seen(extra, owner, notes := list(extra.notes))
+    planned = _plan(follow_cuts(looked, owner), terms, failures)
+    if failures is not None:
+        failures += [error for item in planned for error in item.refusals]
+        planned = [item for item in planned if not item.refusals]
+    made = _preparation(planned, (*placed.notes, *notes), pending)
+    return replace(made, failures=tuple(failures or ()))
 
 
 def prepare_restore(
@@ -165,9 +178,11 @@ def prepare_restore(
     return _preparation(_plan(looked, terms), (), ())
 
 
-def _plan(looked: Sequence[tuple[Job, Snapshot]], terms: Terms) -> list[Prepared]:
-    drawn = all_of(in_parallel(lambda found: _drawn(*found, terms), looked, workers=1))
-    return all_of(in_parallel(_judged, drawn))
+def _plan(
+    looked: Sequence[tuple[Job, Snapshot]], terms: Terms, failures: list[DnsError] | None = None
+) -> list[Prepared]:
+    drawn = good(in_parallel(lambda found: _drawn(*found, terms), looked, workers=1), failures)
+    return good(in_parallel(_judged, drawn), failures)
 
 
 def _drawn(job: Job, snapshot: Snapshot, terms: Terms) -> Prepared:
@@ -233,7 +248,7 @@ def draw(job: Job, snapshot: Snapshot, terms: Terms) -> Prepared:
         # It does not go out at once after all, so no value may be without its line in between.
         plan = _planned(job, snapshot, terms, replace(rules, atomic=False))
         batches = _rendered(job, plan, snapshot)
-    refused = refusals(plan, snapshot, terms.limits, terms.options.last_owned.get(job.zone, 0))
+    refused = refusals(plan, snapshot, terms.limits, terms.options.last_owned.get(job.zone, 0), terms.options.ended)
     return Prepared(job, snapshot, plan, batches, tuple(refused), (), terms)
 
 

@@ -16,6 +16,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+from . import dkim_state
 from .durable import write_durably
 from .errors import HostError
 
@@ -32,11 +33,13 @@ NAME = re.compile(r"[a-z0-9_]([a-z0-9._-]*[a-z0-9])?")
 
 
 def read(arguments: dict[str, Any]) -> dict[str, Any]:
-    """Return the public halves of all keys here: ``{"dkim": [...], "tls": [...], "misplaced": [paths]}``.
+    """Return the public halves of all keys here: ``{"dkim": [...], "tls": [...], "misplaced": [paths], "state"}``.
 
-    ``misplaced`` are files whose owner, group or mode is not what it should be. Nothing is changed. Raises
-    :class:`HostError` naming the file if a key cannot be read.
+    ``misplaced`` are files whose owner, group or mode is not what it should be, ``state`` is what
+    :func:`dkim_state.read` returns. Nothing is changed. Raises :class:`HostError` naming the file if a key cannot be
+    read.
     """
+    state = dkim_state.read()
     known = Known(KNOWN)
     dkim = [
         {**_parts(path), "public": known.public(path, _parts(path)["algorithm"])}
@@ -49,14 +52,17 @@ def read(arguments: dict[str, Any]) -> dict[str, Any]:
     known.keep()
     wrong = [str(path) for path in sorted((ROOT / "dkim").glob("*/*.key")) if not _is(path, _signer(), DKIM_MODE)]
     wrong += [str(path) for path in sorted((ROOT / "tls").glob("*.key")) if not _is(path, 0, TLS_MODE)]
-    return {"dkim": dkim, "tls": tls, "misplaced": wrong}
+    return {"dkim": dkim, "tls": tls, "misplaced": wrong, "state": state}
 
 
 def create(arguments: dict[str, Any]) -> dict[str, Any]:
     """Make the keys that are not there yet, repair owners and modes, and return what :func:`read` returns.
 
-    ``{"dkim": [{"domain", "selector", "algorithm"}], "tls": [names]}``. A key that exists is never overwritten.
+    ``{"dkim": [{"domain", "selector", "algorithm"}], "tls": [names], "removed": [like dkim], "state": {...}}``. A key
+    that exists is never overwritten. The ``state`` is written first: a key that is not in it when a run is cut off
+    could be taken for one that signs.
     """
+    _keep_state(arguments)
     for key in arguments.get("dkim", []):
         path = _dkim_path(key)
         if not path.exists():
@@ -67,6 +73,8 @@ def create(arguments: dict[str, Any]) -> dict[str, Any]:
             # ECDSA P-256: the leaf key every client of RFC 8446 9.1 must accept, and small in a handshake.
             pem = _openssl(["genpkey", "-algorithm", "EC", "-pkeyopt", "ec_paramgen_curve:P-256"])
             _write_once(path, pem, 0, TLS_MODE, 0o700)
+    for key in arguments.get("removed", []):
+        _dkim_path(key).unlink(missing_ok=True)
     for wrong in read({})["misplaced"]:
         path = Path(wrong)
         signer = path.parent.parent.name == "dkim"
@@ -85,13 +93,30 @@ def export(arguments: dict[str, Any]) -> dict[str, Any]:
 
 
 def receive(arguments: dict[str, Any]) -> dict[str, Any]:
-    """Install the keys that :func:`export` returned on another host, and return what :func:`read` returns."""
+    """Install the keys that :func:`export` returned on another host, and return what :func:`read` returns.
+
+    ``{"private": [...], "state": {...}}``; the ``state`` is written first, as :func:`create` has it.
+    """
+    _keep_state(arguments)
     for key in arguments["private"]:
         path = _dkim_path(key)
         if not path.exists():
             content = base64.b64decode(key["private"])
             _write_once(path, content, _signer(), DKIM_MODE, DKIM_DIRECTORY_MODE)
     return read({})
+
+
+def record(arguments: dict[str, Any]) -> dict[str, Any]:
+    """Write the ``state`` of the DKIM keys, and return what :func:`read` returns."""
+    _keep_state(arguments)
+    return read({})
+
+
+def _keep_state(arguments: dict[str, Any]) -> None:
+    """Write the state, after making sure that one that is there can be read."""
+    if arguments.get("state"):
+        dkim_state.read()
+        dkim_state.write(arguments["state"])
 
 
 class Known:

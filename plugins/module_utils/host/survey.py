@@ -19,6 +19,7 @@ from typing import Any
 
 from . import keys
 from .errors import HostError
+from .queue_files import in_motion
 
 SECONDS = 20
 KINDS = {stat.S_IFREG: "file", stat.S_IFDIR: "directory", stat.S_IFSOCK: "socket", stat.S_IFLNK: "link"}
@@ -123,7 +124,7 @@ def _postfix(parameters: list[str]) -> dict[str, Any] | None:
         services = pool.submit(_run, "postconf", "-M")
         overrides = pool.submit(_run, "postconf", "-P")
     answers = (check.result(), main.result(), services.result(), overrides.result())
-    complaints = [line for answer in answers for line in answer.stderr.splitlines() if line.strip()]
+    complaints = [line for answer in answers for line in answer.stderr.splitlines() if line.strip() and not in_motion(line)]
     return {
         "complaints": list(dict.fromkeys(complaints)),
         "check": answers[0].returncode,

@@ -8,10 +8,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date
 
+from ..dkim.lifecycle import unused
 from ..dns.claims import Claim
 from ..dns.findings import ERROR, Finding
 from ..dns.records import Key, RRset, Value
-from ..model.keyplan import selector
 from ..model.rules import zone_provider
 from ..model.types import Model
 from . import dkim, lint_names
@@ -55,7 +55,7 @@ def unpublishable(model: Model, today: date) -> Iterator[Unpublishable]:
             yield from _errors(model, first.subject, first.anchor, lint_names.check_cname(view, key))
     for domain in model.sending_domains:
         for algorithm in domain.dkim.algorithms:
-            name = dkim.record_name(domain.name, selector(model.environment, today, algorithm))
+            name = dkim.record_name(domain.name, unused(model.environment, today, algorithm, ()))
             found = lint_names.check_sizes(view, (name, "TXT"))
             yield from _errors(model, f"domain {domain.name}", domain.name, found)
 

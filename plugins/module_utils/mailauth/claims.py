@@ -10,8 +10,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+from ..dkim.states import PRESENT, REMOVED, REVOKED, united
 from ..dns.claims import Claim, Pending
 from ..dns.errors import PlanError
+from ..dns.records import Key
 from ..model.keys import DkimPublicKey, HostKeys
 from ..model.types import MailHost, Model
 from . import caa, dkim, records, slots, spf
@@ -20,10 +22,14 @@ from .domains import Maker, domain_records, maker_for
 
 @dataclass(frozen=True)
 class Desired:
-    """What shall be published, and what shall be as soon as a key is known that is not yet."""
+    """What shall be published, what shall be as soon as a key is known that is not yet, and what is over.
+
+    :param ended: record sets whose values of ours go although nobody says ``prune``: keys that are removed
+    """
 
     claims: tuple[Claim, ...]
     pending: tuple[Pending, ...]
+    ended: frozenset[Key] = frozenset()
 
 
 def desired_claims(model: Model, keys: Iterable[HostKeys]) -> tuple[Claim, ...]:
@@ -46,7 +52,10 @@ def desired(model: Model, keys: Iterable[HostKeys]) -> Desired:
         *_dkim(model, known.values()),
     ]
     claims = tuple(dict.fromkeys(item for item in items if isinstance(item, Claim)))
-    return Desired(claims, tuple(item for item in items if isinstance(item, Pending)))
+    states = united(held.lifecycle for held in known.values())
+    over = [key for domain in model.sending_domains for key in states.of(domain.name, REMOVED)]
+    ended = frozenset((dkim.record_name(*key.name), "TXT") for key in over)
+    return Desired(claims, tuple(item for item in items if isinstance(item, Pending)), ended)
 
 
 def _maker(model: Model, name: str, subject: str) -> Maker:
@@ -106,6 +115,33 @@ def _caa(model: Model) -> Iterator[Claim]:
 
 
 def _dkim(model: Model, keys: Iterable[HostKeys]) -> Iterator[Claim | Pending]:
+    held = tuple(keys)
+    public = _public_halves(held)
+    known = united(one.lifecycle for one in held)
+    for domain in model.sending_domains:
+        maker = maker_for(model, domain)
+        states = {key.selector: key for key in known.of(domain.name)}
+        selectors = {selector for name, selector in public if name == domain.name} | set(states)
+        live = False
+        for selector in sorted(selectors):
+            name = dkim.record_name(domain.name, selector)
+            state, key = states.get(selector), public.get((domain.name, selector))
+            if state is not None and state.state == REVOKED:
+                yield maker.claim(name, "TXT", slots.dkim(selector), dkim.REVOKED)
+            elif (state is None and not known.known) or (state is not None and state.state in PRESENT):
+                live = True
+                if key is None:
+                    reason = f"no mail host that was asked holds the key of selector {selector}"
+                    yield Pending(name, "TXT", f"dkim:{selector}", domain.name, reason)
+                else:
+                    yield maker.claim(name, "TXT", slots.dkim(selector), dkim.build(key.algorithm, key.public))
+        if not live:
+            reason = f"no mail host holds a DKIM key of {domain.name} yet"
+            yield Pending(f"_domainkey.{domain.name}", "", "dkim", domain.name, reason, "Run playbooks/keys.yml first")
+
+
+def _public_halves(keys: Iterable[HostKeys]) -> dict[tuple[str, str], DkimPublicKey]:
+    """Return the keys by domain and selector; raises :class:`PlanError` where two hosts differ."""
     holders: dict[tuple[str, str], tuple[str, DkimPublicKey]] = {}
     for held in keys:
         for key in held.dkim:
@@ -116,16 +152,4 @@ def _dkim(model: Model, keys: Iterable[HostKeys]) -> Iterator[Claim | Pending]:
                     f"{key.selector}: half of the mail would fail verification",
                     "Keep the key whose public half is in DNS, remove the other on its host, and run keys.yml again",
                 )
-    of_domain: dict[str, list[tuple[str, DkimPublicKey]]] = {}
-    for (name, selector), (_, key) in sorted(holders.items()):
-        of_domain.setdefault(name, []).append((selector, key))
-    for domain in model.sending_domains:
-        found = of_domain.get(domain.name, [])
-        for selector, key in found:
-            name = dkim.record_name(domain.name, selector)
-            value = dkim.build(key.algorithm, key.public)
-            yield maker_for(model, domain).claim(name, "TXT", slots.dkim(selector), value)
-        if not found:
-            name = f"_domainkey.{domain.name}"
-            reason = f"no mail host holds a DKIM key of {domain.name} yet"
-            yield Pending(name, "", "dkim", domain.name, reason, "Run playbooks/keys.yml first")
+    return {name: key for name, (_, key) in holders.items()}

@@ -6,6 +6,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+_HOUR, _DAY = 3600, 86400
+
 
 @dataclass(frozen=True)
 class Spf:
@@ -20,11 +22,19 @@ class Spf:
 class Dkim:
     """DKIM policy of a domain. Algorithms: ``rsa2048``, ``rsa3072``, ``rsa4096``, ``ed25519``.
 
-    ``delegate`` pairs selectors with the names where other services that sign for the domain publish their keys.
+    :param delegate: pairs of a selector and the name where another service that signs for the domain publishes its key
+    :param rotate_every: after how many seconds a key that signs gets a successor; 0 for never
+    :param prepublish: how many seconds a key is published at least before it signs
+    :param grace: how many seconds a key stays published after its last signature
+    :param revoke: what comes then: ``empty_p`` publishes for as long again that it is revoked, ``remove`` nothing
     """
 
     algorithms: tuple[str, ...] = ("rsa2048", "ed25519")
     delegate: tuple[tuple[str, str], ...] = ()
+    rotate_every: int = 180 * _DAY
+    prepublish: int = _HOUR
+    grace: int = 14 * _DAY
+    revoke: str = "empty_p"
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+
+from ..dkim.states import Lifecycle
+
+
+@dataclass(frozen=True)
+class NewKey:
+    """A DKIM key to make."""
+
+    domain: str
+    selector: str
+    algorithm: str
 
 
 @dataclass(frozen=True)
@@ -27,8 +38,9 @@ class TlsPublicKey:
 
 @dataclass(frozen=True)
 class HostKeys:
-    """What one mail host holds. ``host`` is its inventory name."""
+    """What one mail host holds: its inventory name, its keys, and what it knows of the DKIM keys' states."""
 
     host: str
     dkim: tuple[DkimPublicKey, ...]
     tls: tuple[TlsPublicKey, ...]
+    lifecycle: Lifecycle = field(default_factory=Lifecycle)

@@ -19,6 +19,7 @@ def check(model: Model, collector: Collector) -> None:
     _senders(model, collector)
     _overlaps(model, collector)
     _parked(model, collector)
+    _grace(model, collector)
     _names(model, collector)
     _probe(model, collector)
 
@@ -104,6 +105,18 @@ def _parked(model: Model, collector: Collector) -> None:
         if logins or domain.name in senders:
             who = f"credential {logins[0]}" if logins else f"sender {senders[domain.name]}"
             collector.add(path, f"is parked, and {who} would send as it; remove one of the two")
+
+
+def _grace(model: Model, collector: Collector) -> None:
+    """Mail that was signed with a key may be in the queue, and its record in caches, long after the last signature."""
+    needed = model.submission.queue_lifetime + model.dns.ttl
+    for index, domain in enumerate(model.domains):
+        if not domain.parked and domain.dkim.grace <= needed:
+            fix = (
+                f"must be longer than mail waits in the queue (postseal_submission.queue_lifetime) and records "
+                f"in caches (postseal_dns.ttl), together {needed}s"
+            )
+            collector.add(f"postseal_domains[{index}].dkim.grace", fix, f"{domain.dkim.grace}s")
 
 
 def _names(model: Model, collector: Collector) -> None:

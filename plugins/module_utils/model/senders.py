@@ -16,7 +16,8 @@ _POLICY_ID = re.compile(r"[A-Za-z0-9]{1,32}")
 POLICIES = ("none", "quarantine", "reject")
 _DOMAIN_KEYS = ("name", "spf", "dkim", "dmarc", "mx", "parked", "tls_rpt", "mta_sts", "adopt")
 _SPF_KEYS = ("include", "all", "merge")
-_DKIM_KEYS = ("algorithms", "delegate")
+_DKIM_KEYS = ("algorithms", "delegate", "rotate_every", "prepublish", "grace", "revoke")
+REVOKE = ("empty_p", "remove")
 _DMARC_KEYS = ("policy", "subdomain_policy", "nonexistent_policy", "testing", "rua", "alignment")
 _STS_KEYS = ("id", "host")
 # What still makes sense for a domain without mail.
@@ -83,7 +84,19 @@ def _dkim(domain: Section) -> Dkim:
         parsed = said.collector.parse(path, target, values.record_name)
         if selector is not None and parsed is not None:
             delegate[selector] = parsed
-    return Dkim(algorithms or Dkim.algorithms, tuple(sorted(delegate.items())))
+    return Dkim(
+        algorithms=algorithms or Dkim.algorithms,
+        delegate=tuple(sorted(delegate.items())),
+        rotate_every=said.get("rotate_every", _rotation, Dkim.rotate_every),
+        prepublish=said.get("prepublish", values.duration, Dkim.prepublish),
+        grace=said.get("grace", values.duration, Dkim.grace),
+        revoke=said.get("revoke", values.choice(REVOKE), Dkim.revoke),
+    )
+
+
+def _rotation(value: Any) -> int:
+    """Return after how many seconds keys rotate, 0 for ``never``."""
+    return 0 if value == "never" else values.duration(value)
 
 
 def _dmarc(said: Section) -> Dmarc:

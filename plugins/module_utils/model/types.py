@@ -99,6 +99,7 @@ class Submission:
 
     :param reveal: what headers tell of the sender: ``client`` (its address), ``login``, ``user_agent``
     :param shared_senders: addresses and ``@domain`` that more than one credential may write as
+    :param queue_lifetime: for how many seconds mail is tried that cannot be delivered; a DKIM key outlives it
     """
 
     hostname: str | None = None
@@ -106,6 +107,7 @@ class Submission:
     limits: Limits = field(default_factory=Limits)
     reveal: tuple[str, ...] = ()
     shared_senders: tuple[str, ...] = ()
+    queue_lifetime: int = 5 * 86400
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 from ansible_collections.postseal.mail.plugins.module_utils.dns.claims import Claim
 from ansible_collections.postseal.mail.plugins.module_utils.dns.errors import PlanError
@@ -29,8 +30,8 @@ def held_keys(observed: Observer) -> tuple[HostKeys, ...]:
     )
 
 
-def _public(facts: dict[str, list[dict[str, str]]]) -> dict[str, list[dict[str, str]]]:
-    return {"dkim": facts["dkim"], "tls": facts["tls"]}
+def _public(facts: dict[str, Any]) -> dict[str, Any]:
+    return {part: facts[part] for part in ("dkim", "tls", "state")}
 
 
 class Claims:

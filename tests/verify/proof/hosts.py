@@ -24,7 +24,7 @@ TREES = (
     "/var/spool/postfix/rspamd",
 )
 # All that survey.collect needs of module_utils/host: as a command line, the whole of it would be too long.
-SURVEY = ("durable", "errors", "keys", "survey")
+SURVEY = ("dkim_state", "durable", "errors", "keys", "queue_files", "survey")
 UNITS = ("postfix.service", "postfix@-.service", "dovecot.service", "rspamd.service", "certbot.timer")
 PARAMETERS = (
     "smtpd_milters",

@@ -7,7 +7,7 @@ from __future__ import annotations
 from datetime import date
 from typing import Any
 
-from ansible_collections.postseal.mail.plugins.module_utils.model.keys import DkimPublicKey, HostKeys
+from ansible_collections.postseal.mail.plugins.module_utils.model.keys import DkimPublicKey
 from ansible_collections.postseal.mail.plugins.module_utils.model.load import HostVariables, Inventory, load
 from ansible_collections.postseal.mail.plugins.plugin_utils.smoke import default_smoke
 
@@ -27,8 +27,8 @@ def _known(**changed: Any) -> dict[str, Any]:
 
 
 def test_the_signer_is_tested_with_a_domain_it_holds_keys_of() -> None:
-    keys = HostKeys("mail.shop.example", (DkimPublicKey("shop.example", "s", "ed25519", "x"),), ())
-    assert default_smoke("rspamd", {**_known(), "keys": keys}, [])[0]["sender"] == "postmaster@shop.example"
+    signing = (DkimPublicKey("shop.example", "s", "ed25519", "x"),)
+    assert default_smoke("rspamd", {**_known(), "signing": signing}, [])[0]["sender"] == "postmaster@shop.example"
     assert default_smoke("rspamd", _known(), []) == []
     assert default_smoke("dovecot", _known(), []) == []
 

@@ -133,3 +133,13 @@ def test_a_listing_that_lacks_what_the_registry_names_is_suspicious() -> None:
 def test_no_approval_helps_a_listing_that_is_not_a_zone() -> None:
     part = Snapshot(ZONE, 7, {NS.key: NS}, signed=False)
     assert [error.final for error in refusals(plan_zone(many(1, b"1"), part, "production"), part, Limits())] == [True]
+
+
+def test_a_key_that_is_known_to_be_over_may_go_and_counts_for_nothing() -> None:
+    keys = [claim(f"s{number}._domainkey.{ZONE}", "TXT", ONE, b"one=key") for number in range(6)]
+    before = applied(plan_zone([*keys, *many(1, b"1")], snapshot(), "production"), snapshot())
+    ended = frozenset(key.key for key in keys)
+    plan = plan_zone(many(1, b"1"), before, "production", leftovers=Leftovers(ended=ended))
+    assert {change.key for change in plan.changes if change.guarded} == ended
+    assert any("on its way" in reason for reason in told(plan, before))
+    assert [str(error) for error in refusals(plan, before, Limits(), ended=ended)] == []

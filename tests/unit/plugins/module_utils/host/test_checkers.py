@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible_collections.postseal.mail.plugins.module_utils.host import checkers, services, trial
+from ansible_collections.postseal.mail.plugins.module_utils.host import checkers, queue_files, services, trial
 from ansible_collections.postseal.mail.plugins.module_utils.host.errors import HostError
 from ansible_collections.postseal.mail.plugins.module_utils.host.request import Paths, parse
 from hypothesis import given
@@ -143,3 +143,18 @@ def test_logins_that_would_be_read_otherwise_are_found(line: str, complaint: str
 @pytest.mark.parametrize("text", ["", f"app@shop.test {HASH}\n", "complete yes\n# more\n"])
 def test_a_file_of_logins_that_is_cut_off_is_found(text: str) -> None:
     assert "complete" in checkers.logins_in_doubt("/etc/dovecot/users", text)[0].text
+
+
+@pytest.mark.parametrize(
+    ("text", "moving"),
+    [
+        ("find: '/var/spool/postfix/active/8E3A03602D3': No such file or directory", True),
+        ("warning: not owned by postfix: /var/spool/postfix/deferred/8/8E3A03602D3", True),
+        ("warning: not owned by postfix: /var/spool/postfix/incoming/4Zg3kS5zQwzRkX", True),
+        ("warning: not owned by postfix: /var/spool/postfix/active", False),
+        ("warning: not owned by root: /etc/postfix/main.cf", False),
+        ("warning: group or other writable: /usr/lib/postfix/sbin/smtpd", False),
+    ],
+)
+def test_mail_that_moves_on_while_it_is_looked_at_is_no_fault(text: str, moving: bool) -> None:
+    assert queue_files.in_motion(text) == moving

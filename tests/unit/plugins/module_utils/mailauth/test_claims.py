@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import UTC, datetime
 
 import pytest
+from ansible_collections.postseal.mail.plugins.module_utils.dkim.states import KeyState, Lifecycle
 from ansible_collections.postseal.mail.plugins.module_utils.dns.claims import summary
 from ansible_collections.postseal.mail.plugins.module_utils.dns.errors import PlanError
 from ansible_collections.postseal.mail.plugins.module_utils.dns.records import Value
 from ansible_collections.postseal.mail.plugins.module_utils.dns.wire import rdata_of, value_of
-from ansible_collections.postseal.mail.plugins.module_utils.mailauth import slots
+from ansible_collections.postseal.mail.plugins.module_utils.mailauth import dkim, slots
 from ansible_collections.postseal.mail.plugins.module_utils.mailauth.claims import desired, desired_claims
 from ansible_collections.postseal.mail.plugins.module_utils.model.keys import DkimPublicKey, HostKeys, TlsPublicKey
 from ansible_collections.postseal.mail.plugins.module_utils.model.types import (
@@ -230,3 +232,40 @@ def test_what_is_found_in_a_zone_is_seen_in_the_slot_it_was_claimed_in() -> None
         assert slot.holds(claim.value)
         # What servers send back is compared with what was claimed.
         assert value_of(rdata_of(claim.type, claim.value)) == claim.value
+
+
+@pytest.mark.parametrize(
+    ("state", "values"),
+    [
+        ("planned", {dkim.build("rsa2048", RSA.public)}),
+        ("published", {dkim.build("rsa2048", RSA.public)}),
+        ("signing", {dkim.build("rsa2048", RSA.public)}),
+        ("retiring", {dkim.build("rsa2048", RSA.public)}),
+        ("revoked", {dkim.REVOKED}),
+        ("removed", set()),
+    ],
+)
+def test_what_is_published_of_a_key_follows_its_state(state: str, values: set[Value]) -> None:
+    other = replace(RSA, selector="other")
+    moment = datetime(2026, 1, 1, tzinfo=UTC)
+    known = Lifecycle(
+        tuple(
+            KeyState(key.domain, key.selector, key.algorithm, its, moment)
+            for key, its in ((RSA, state), (other, "signing"))
+        )
+    )
+    keys = tuple(replace(held, dkim=(RSA, other), lifecycle=known) for held in KEYS)
+    name = (f"{RSA.selector}._domainkey.{RSA.domain}", "TXT")
+    wanted = desired(MODEL, keys)
+    assert {claim.value for claim in wanted.claims if claim.key == name} == values
+    assert (name in wanted.ended) == (state == "removed")
+
+
+def test_a_key_that_no_host_holds_any_more_keeps_its_record() -> None:
+    known = Lifecycle(
+        (KeyState(RSA.domain, RSA.selector, RSA.algorithm, "retiring", datetime(2026, 1, 1, tzinfo=UTC)),)
+    )
+    wanted = desired(MODEL, [replace(held, dkim=(), lifecycle=known) for held in KEYS])
+    assert [item.name for item in wanted.pending if item.slot == f"dkim:{RSA.selector}"] == [
+        f"{RSA.selector}._domainkey.{RSA.domain}"
+    ]

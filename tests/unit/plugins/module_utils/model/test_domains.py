@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import date
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -58,7 +58,7 @@ def test_a_parked_domain_gets_no_keys_and_those_it_had_are_left_alone() -> None:
     model = replace(model, domains=(model.domains[0], Domain("example.org", parked=True)))
     old = DkimPublicKey("example.org", "s", "rsa2048", "X")
     held = HostKeys(model.hosts[0].name, (old,), ())
-    made = plan(model, [held], model.hosts[0], date(2026, 11, 21)).create
+    made = plan(model, [held], model.hosts[0], datetime(2026, 11, 21, tzinfo=UTC)).create
     assert {key.domain for key in made} == {"example.com"}
     assert relevant(model, held).dkim == ()
 

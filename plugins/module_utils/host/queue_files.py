@@ -1,0 +1,17 @@
+# Copyright: the Postseal maintainers
+# GNU General Public License v3.0 or later (see LICENSE)
+"""What ``postfix check`` says of mail that moves on while it looks. Standard library, Python 3.9."""
+
+from __future__ import annotations
+
+import re
+
+# Files of the queue are named in hexadecimal, or in base 52 with enable_long_queue_ids.
+_ENTRY = re.compile(
+    r"/(?:active|bounce|defer|deferred|flush|hold|incoming|maildrop|trace)/(?:[0-9A-F]/)*[0-9A-Za-z]{6,}\b"
+)
+
+
+def in_motion(complaint: str) -> bool:
+    """Tell whether a complaint is about one message in the queue, which is gone, or somewhere else, by now."""
+    return bool(_ENTRY.search(complaint))
