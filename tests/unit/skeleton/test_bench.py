@@ -9,9 +9,12 @@ from pathlib import Path
 
 import pytest
 import yaml
+from ansible_collections.postseal.mail.plugins.module_utils.model.passwords import new_token
 
+from bench.hosts import HOSTS
 from bench.measure import BenchError, figure, interleave, seconds, together
 from bench.provision import SHAPES, Bench, Shape
+from bench.submission import LOGIN, Taken, cost, inventory, rate
 
 
 @pytest.mark.parametrize("shape", SHAPES, ids=lambda shape: shape.name)
@@ -52,6 +55,21 @@ def test_command_that_fails_is_no_measurement() -> None:
 def test_commands_together_run_at_the_same_time() -> None:
     pause = [sys.executable, "-c", "import time; time.sleep(0.5)"]
     assert 0.5 <= together([pause, pause, pause]) < 1.4
+
+
+def test_submission_is_measured_with_the_labs_inventory_and_one_limited_credential(root: Path, tmp_path: Path) -> None:
+    folder, place = inventory(tmp_path, HOSTS[0], new_token()), "group_vars/all/mail.yml"
+    mail = yaml.safe_load((folder / place).read_text("utf-8"))
+    own = yaml.safe_load((root / "inventories/lab" / place).read_text("utf-8"))
+    added = mail["postseal_credentials"].pop()
+    assert mail == own
+    assert f"{added['name']}@{added['domain']}" == LOGIN
+    assert added["rate"].keys() == {"messages", "recipients"}
+
+
+def test_rates_and_costs_are_medians_of_rounds() -> None:
+    rounds = [Taken(100, 1, 0.1), Taken(100, 2, 0.3), Taken(100, 10, 0.2)]
+    assert (rate(rounds), cost(rounds)) == (50, 2)
 
 
 def test_figure_is_one_line_of_name_value_goal(capsys: pytest.CaptureFixture[str]) -> None:
