@@ -42,9 +42,12 @@ class Mail(threading.Thread):
 
     def _one(self, client: Any) -> None:
         token = token_hex(8)
-        client.mail(self.by.login)
-        client.rcpt("probe@receiver.test")
-        client.docmd("DATA")
+        for command in (f"MAIL FROM:<{self.by.login}>", "RCPT TO:<probe@receiver.test>", "DATA"):
+            code, text = client.docmd(command)
+            if code not in (250, 354):
+                self.refused.append(f"{code} {text.decode()}")
+                client.rset()
+                return
         headers = f"From: {self.by.login}\r\nTo: probe@receiver.test\r\nSubject: {token}\r\nX-Rotation: {token}"
         client.send(f"{headers}\r\n\r\n{token}\r\n.\r\n".encode())
         code, text = client.getreply()
@@ -56,7 +59,11 @@ class Mail(threading.Thread):
 
 @contextmanager
 def mail(senders: dict[str, Application], *, lossless: bool = True) -> Iterator[list[Mail]]:
-    """Send all the while; every message that was accepted must have arrived, with two signatures that verified."""
+    """Send all the while; every message that was accepted must have arrived, with two signatures that verified.
+
+    Where hosts stay up (``lossless``), what was not accepted was told to come again: a session that outlives a change
+    of the signer has lost the process it was talking to.
+    """
     streams = [Mail(host, by) for host in HOSTS for by in senders.values()]
     for stream in streams:
         stream.start()
@@ -68,13 +75,14 @@ def mail(senders: dict[str, Application], *, lossless: bool = True) -> Iterator[
         for stream in streams:
             stream.join()
     accepted = {token for stream in streams for token in stream.accepted}
-    assert all(len(stream.accepted) > 5 for stream in streams)
+    assert all(len(stream.accepted) > 5 for stream in streams), [len(stream.accepted) for stream in streams]
     if lossless:
-        assert [text for stream in streams for text in stream.refused] == []
+        refused = [f"{stream.host}: {text}" for stream in streams for text in stream.refused if text[0] != "4"]
+        assert refused == [], refused[:3]
     verdicts = received(accepted)
-    assert accepted - set(verdicts) == set()
+    assert accepted - set(verdicts) == set(), len(accepted - set(verdicts))
     wrong = [found for found in verdicts.values() if [one["result"] for one in found["dkim"]] != ["pass", "pass"]]
-    assert wrong == []
+    assert wrong == [], wrong[:2]
     assert {found["dmarc"] for found in verdicts.values()} == {"pass"}
 
 
