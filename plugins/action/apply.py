@@ -18,7 +18,9 @@ from ..plugin_utils.inventory import load_model
 from ..plugin_utils.remote import RUN, RemoteAction
 from ..plugin_utils.smoke import default_smoke
 
-FIREWALL, SIGNER = "postseal-firewall", "rspamd"
+FIREWALL, CONTAINMENT, SIGNER = "postseal-firewall", "postseal-containment", "rspamd"
+SERVICES = ["postfix", "dovecot", SIGNER, "redis-server", FIREWALL, CONTAINMENT]
+PROTOCOLS = ["smtp", "sasl", "milter", "redis", "firewall", "ready"]
 MANAGED = "Managed by Postseal: change the inventory and run the playbook again, not this file."
 
 PLACED = {
@@ -27,7 +29,8 @@ PLACED = {
     "mode": {"type": "str"},
 }
 SPEC = {
-    "service": {"type": "str", "required": True, "choices": ["postfix", "dovecot", "rspamd", "redis-server", FIREWALL]},
+    "service": {"type": "str", "required": True, "choices": SERVICES},
+    "withdraw": {"type": "bool", "default": False},
     "files": {
         "type": "list",
         "elements": "dict",
@@ -54,7 +57,11 @@ SPEC = {
         "elements": "dict",
         "default": [],
         "options": {
-            "protocol": {"type": "str", "choices": ["smtp", "sasl", "milter", "redis", "firewall"], "default": "smtp"},
+            "protocol": {
+                "type": "str",
+                "choices": ["smtp", "sasl", "milter", "redis", "firewall", "ready"],
+                "default": "smtp",
+            },
             "port": {"type": "int"},
             "address": {"type": "str", "default": "127.0.0.1"},
             "socket": {"type": "path"},
@@ -86,6 +93,8 @@ class ActionModule(RemoteAction):
         if not wanted_here(arguments["service"], known):
             if arguments["service"] == FIREWALL and variables["postseal_host"]["firewall"]:
                 return self.call("firewall.remove", {"check": bool(self._task.check_mode)}, variables)
+            if arguments["withdraw"]:
+                return self._withdraw(arguments, variables)
             return {"changed": False, "skipped": True, "skip_reason": "The inventory does not ask for it on this host."}
         files = [self._file(entry, variables, known) for entry in arguments["files"]]
         request = {
@@ -116,6 +125,13 @@ class ActionModule(RemoteAction):
         except AnsibleError as lost:
             text += f"\nNo new connection came through either, so the host takes its firewall down: {lost.message}"
         return AnsibleActionFail(f"{problem.message}{text}", result=problem.result)
+
+    def _withdraw(self, arguments: Mapping[str, Any], variables: dict[str, Any]) -> dict[str, Any]:
+        """Have the host take away what an earlier run installed."""
+        gone = [{"dest": entry["dest"], "state": "absent"} for entry in arguments["files"]]
+        how = {"check_mode": bool(self._task.check_mode), "diff": bool(self._task.diff)}
+        request = {"service": arguments["service"], "files": gone}
+        return self.settle(arguments["service"], "withdraw.withdraw", request, variables, **how)
 
     def _come_back(self, request: Mapping[str, Any], variables: dict[str, Any]) -> None:
         """Show by a new connection that a changed firewall lets the controller in; else the host takes it down."""
@@ -178,10 +194,12 @@ def _signs(known: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def wanted_here(service: str, known: Mapping[str, Any]) -> bool:
-    """Say whether the model asks for ``service`` on this host: one counts for all, the firewall can be declined."""
+    """Say whether the model asks for ``service`` on this host: one counts for all, others are optional."""
     model = known["model"]
     if service == FIREWALL:
         return bool(model.firewall.enabled)
+    if service == CONTAINMENT:
+        return bool(model.containment.enabled)
     if service == "redis-server":
         return model.limits.store is not None and model.limits.store.host == known["this"].name
     return True

@@ -34,6 +34,10 @@ class ActionModule(ActionBase):  # type: ignore[misc]  # Ansible ships no type i
         if model.probe and not Path(model.probe.mailbox).is_dir():
             fix = "is not a directory on the controller; give the one where received messages appear"
             collector.add("postseal_probe.mailbox", fix, model.probe.mailbox)
+        # No rule of the model: whoever is shut out must be out on the mail hosts at once, proof or not.
+        if model.probe and not model.credential(model.probe.credential).active:
+            fix = "is shut out (suspended or revoked); name another for the proof"
+            collector.add("postseal_probe.credential", fix, model.probe.credential)
         for found in unpublishable(model, date.today()):
             collector.add(found.place, found.reason)
         if collector.problems:

@@ -20,7 +20,14 @@ options:
     description: The service whose files these are. It decides checkers, units and how a change is taken over.
     type: str
     required: true
-    choices: [postfix, dovecot, rspamd, redis-server, postseal-firewall]
+    choices: [postfix, dovecot, rspamd, redis-server, postseal-firewall, postseal-containment]
+  withdraw:
+    description:
+      - Where the inventory does not ask for the service on this host, take away what an earlier run installed; by
+        default the host is left alone. The service is stopped and disabled, and the files are removed. A service that
+        has none of the files is somebody else's.
+    type: bool
+    default: false
   files:
     description: All files of the change. They must lie below C(/etc).
     type: list
@@ -99,7 +106,7 @@ options:
       protocol:
         description: What the service speaks there.
         type: str
-        choices: [smtp, sasl, milter, redis, firewall]
+        choices: [smtp, sasl, milter, redis, firewall, ready]
         default: smtp
       port:
         description: TCP port.

@@ -75,8 +75,10 @@ def read_inventory(task_vars: Mapping[str, Any], templar: Any) -> Inventory:
         for name in source
         if name.startswith("postseal_") and name not in FACTS and name != "postseal_addresses"
     }
-    if CREDENTIALS in source.get(CHANGED, {}):
-        variables[CREDENTIALS] = _value(source[CHANGED], CREDENTIALS, templar, collector)
+    # Of the host the task is for: with --limit the first one may not have read it.
+    changed = task_vars.get(CHANGED, source.get(CHANGED, {}))
+    if CREDENTIALS in changed:
+        variables[CREDENTIALS] = _value(changed, CREDENTIALS, templar, collector)
     hosts = {
         name: HostVariables(
             ansible_host=_value(seen[name], "ansible_host", templar, collector),

@@ -24,6 +24,7 @@ from .site import HOSTS, LAB_STATE, Run, on, play
 ADDRESSES = dict(zip(HOSTS, ("10.97.0.21", "10.97.0.22"), strict=True))
 RECIPIENT = "probe@receiver.test"
 CLIENT = "client.lab.test"
+HEADERS = "From: {login}\nTo: probe@receiver.test\nSubject: {token}"
 
 
 @dataclass(frozen=True)
@@ -118,34 +119,37 @@ class Outcome:
     token: str
 
 
-def send(
-    host: str,
+def send(host: str, by: Application, headers: str = HEADERS, **how: Any) -> Outcome:
+    """Log in and submit one message as :func:`submit` does."""
+    with session(host) as client:
+        code, answer = authenticate(client, by.login, by.password)
+        return submit(client, by, headers, **how) if code == 235 else Outcome(code, answer, "")
+
+
+def submit(
+    client: smtplib.SMTP,
     by: Application,
-    headers: str = "From: {login}\nTo: probe@receiver.test\nSubject: {token}",
+    headers: str = HEADERS,
     *,
     envelope: str | None = None,
     recipients: tuple[str, ...] = (RECIPIENT,),
     body: str = "Hello",
 ) -> Outcome:
-    """Submit one message with those header lines, where ``{login}`` and ``{token}`` are filled in."""
+    """Submit one message in an open session; in ``headers`` the words ``{login}`` and ``{token}`` are filled in."""
     token = token_hex(12)
     lines = headers.replace("{login}", by.login).replace("{token}", token)
     text = f"{lines}\nX-Test: {token}\n\n{body}\n"
-    with session(host) as client:
-        code, answer = authenticate(client, by.login, by.password)
-        if code != 235:
-            return Outcome(code, answer, token)
-        code, answer_bytes = client.mail(by.login if envelope is None else envelope)
-        for recipient in recipients if code == 250 else ():
-            code, answer_bytes = client.rcpt(recipient)
-            if code != 250:
-                break
-        if code == 250:
-            # Bytes as they are: smtplib's own data() would put line ends right.
-            client.docmd("DATA")
-            client.send(text.replace("\n", "\r\n").encode("utf-8", "surrogateescape") + b".\r\n")
-            code, answer_bytes = client.getreply()
-        return Outcome(code, answer_bytes.decode(), token)
+    code, answer = client.mail(by.login if envelope is None else envelope)
+    for recipient in recipients if code == 250 else ():
+        code, answer = client.rcpt(recipient)
+        if code != 250:
+            break
+    if code == 250:
+        # Bytes as they are: smtplib's own data() would put line ends right.
+        client.docmd("DATA")
+        client.send(text.replace("\n", "\r\n").encode("utf-8", "surrogateescape") + b".\r\n")
+        code, answer = client.getreply()
+    return Outcome(code, answer.decode(), token)
 
 
 def arrived(token: str, seconds: float = 20.0) -> tuple[bytes, dict[str, Any]] | None:

@@ -74,6 +74,12 @@ def standing_lab(worker_id: str) -> Iterator[None]:
             subprocess.run([LAB, "down"], check=True, stdin=subprocess.DEVNULL)
 
 
+@pytest.fixture(params=HOSTS)
+def host(request: pytest.FixtureRequest) -> str:
+    """One host of each release."""
+    return str(request.param)
+
+
 @pytest.fixture(scope="module")
 def standing_site(request: pytest.FixtureRequest, worker_id: str, testrun_uid: str) -> None:
     """Both hosts serve as the inventory says. Every file leaves them so, unless a test of it failed."""

@@ -18,7 +18,7 @@ from ansible_collections.postseal.mail.tests.verify.proof.targets import Endpoin
 from ansible_collections.postseal.mail.tests.verify.proof.tls import session, trusting
 
 from .applications import ADDRESSES, RECIPIENT, Application, application, arrived, deploy, send, shop
-from .site import HOSTS, on
+from .site import on
 
 # They give both hosts another inventory.
 pytestmark = pytest.mark.together
@@ -33,12 +33,6 @@ def service(standing_hosts: None, tmp_path_factory: pytest.TempPathFactory) -> N
     ports = {"hostname": "smtp.sender.test", "ports": {"alternative": 2525}}
     run = deploy(tmp_path_factory.mktemp("inventory"), [OTHER], postseal_submission=ports)
     assert run.returncode == 0, run.output
-
-
-@pytest.fixture(params=HOSTS, ids=["bookworm", "trixie"])
-def host(request: pytest.FixtureRequest) -> str:
-    """One host of each release."""
-    return str(request.param)
 
 
 def _endpoint(host: str, port: int) -> Endpoint:

@@ -59,12 +59,6 @@ def service(standing_hosts: None, tmp_path_factory: pytest.TempPathFactory) -> N
     assert run.returncode == 0, run.output
 
 
-@pytest.fixture(params=HOSTS, ids=["bookworm", "trixie"])
-def host(request: pytest.FixtureRequest) -> str:
-    """One host of each release."""
-    return str(request.param)
-
-
 def guess(address: str, count: int, tried: str = "wrong", source: str = "10.97.0.10") -> list[int | str]:
     """Log in COUNT times from the guesser with a wrong password, then say NOOP; return the replies up to a failure."""
     asked = json.dumps([address, 465, count, tried, source])

@@ -5,13 +5,12 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
 from secrets import token_hex
 
 import pytest
 
 from .applications import application, arrived, deploy, send
-from .site import HOSTS, on, play
+from .site import HOSTS, on
 
 # They give both hosts another inventory.
 pytestmark = pytest.mark.together
@@ -32,7 +31,7 @@ STORE = token_hex(24)
 
 
 @pytest.fixture(scope="module", autouse=True)
-def service(standing_hosts: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+def service(standing_hosts: None, tmp_path_factory: pytest.TempPathFactory) -> None:
     """The first host counts for both."""
     limits = {"store": {"host": A, "password": STORE}}
     run = deploy(tmp_path_factory.mktemp("inventory"), list(LIMITED.values()), "-vvv", "--diff", postseal_limits=limits)
@@ -40,10 +39,6 @@ def service(standing_hosts: None, tmp_path_factory: pytest.TempPathFactory) -> I
     assert STORE not in run.output
     again = deploy(tmp_path_factory.mktemp("inventory"), list(LIMITED.values()), postseal_limits=limits)
     assert again.changed() == {"localhost": 0, **dict.fromkeys(HOSTS, 0)}
-    yield
-    run = play("playbooks/services.yml")
-    assert run.returncode == 0, run.output
-    on(A, "systemctl disable --now redis-server")
 
 
 def test_the_limit_is_one_for_both_hosts_and_others_are_unaffected() -> None:

@@ -9,7 +9,6 @@ from email import message_from_bytes
 import pytest
 
 from .applications import application, arrived, deploy, send, shop
-from .site import HOSTS, on
 
 # They give both hosts another inventory.
 pytestmark = pytest.mark.together
@@ -28,12 +27,6 @@ def service(standing_hosts: None, tmp_path_factory: pytest.TempPathFactory) -> N
     ]
     run = deploy(tmp_path_factory.mktemp("inventory"), [NEWS, OTHER], postseal_domains=domains)
     assert run.returncode == 0, run.output
-
-
-@pytest.fixture(params=HOSTS, ids=["bookworm", "trixie"])
-def host(request: pytest.FixtureRequest) -> str:
-    """One host of each release."""
-    return str(request.param)
 
 
 ALLOWED = {
@@ -147,22 +140,6 @@ def test_a_missing_from_is_the_envelopes(host: str) -> None:
     found = arrived(send(host, NEWS, TO[1:], envelope="bounce@lists.shop.test").token)
     assert found
     assert b"From: bounce@lists.shop.test" in found[0]
-
-
-def test_an_open_session_ends_with_the_credential(host: str) -> None:
-    from .applications import authenticate, session  # noqa: PLC0415
-
-    path = "/etc/rspamd/maps/senders.map"
-    with session(host) as client:
-        assert authenticate(client, OTHER.login, OTHER.password)[0] == 235
-        on(host, f"cp -p {path} /root/map && sed -i '/^{OTHER.login} /d' {path} && sleep 2")
-        try:
-            client.mail(OTHER.login)
-            client.rcpt("probe@receiver.test")
-            code, text = client.data(f"From: {OTHER.login}\r\n\r\nx\r\n")
-        finally:
-            on(host, f"cp /root/map {path}; sleep 2")
-    assert (code, b"may not send any more" in text) == (554, True)
 
 
 def test_the_shop_is_not_troubled(host: str) -> None:

@@ -32,12 +32,6 @@ OPEN = "only:local logger = require 'rspamd_logger'"
 pytestmark = pytest.mark.usefixtures("standing_site")
 
 
-@pytest.fixture(params=HOSTS)
-def host(request: pytest.FixtureRequest) -> str:
-    """One host of each release."""
-    return str(request.param)
-
-
 @pytest.fixture(scope="module")
 def desks(standing_site: None) -> dict[tuple[str, str], Desk]:
     """The right input, read once from the hosts as they were; a change that was cut off earlier is undone first."""

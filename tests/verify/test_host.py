@@ -16,6 +16,8 @@ from ansible_collections.postseal.mail.tests.verify.proof.inside import (
     readable_secrets,
     renewing,
     running,
+    suspended,
+    uncontained,
     unexpected_listeners,
     without_counters,
 )
@@ -86,3 +88,17 @@ def test_sockets_are_private(mail_host: MailHost, observed: Observer) -> None:
 def test_the_certificate_renews_by_itself(mail_host: MailHost, observed: Observer) -> None:
     if obstacle := renewing(observed.host_facts(mail_host, "units")):
         raise CheckFailedError(obstacle)
+
+
+@check("CONTAIN-1")
+def test_containment(mail_host: MailHost, observed: Observer) -> None:
+    found = observed.host_facts(mail_host, "containment")
+    units = observed.host_facts(mail_host, "units")
+    if seen := uncontained(found, units, wanted=observed.model.containment.enabled):
+        raise CheckFailedError("; ".join(seen))
+
+
+@check("CONTAIN-2")
+def test_nobody_is_suspended(mail_host: MailHost, observed: Observer) -> None:
+    if seen := suspended(observed.host_facts(mail_host, "containment")):
+        raise CheckFailedError("; ".join(seen), name=seen[0].partition(" ")[0])

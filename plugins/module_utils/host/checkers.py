@@ -255,10 +255,10 @@ def _once(findings: Iterable[Finding]) -> list[Finding]:
 
 
 def must_restart(service: Service, stage: Stage, changed: Iterable[str]) -> bool:
-    """Say whether a reload would leave the service as it is: a changed unit, Redis, and for Postfix other interfaces
-    (postconf(5), inet_interfaces and inet_protocols: "you need to stop and start").
+    """Say whether a reload would leave the service as it is: a changed unit, a program that knows no reload, and for
+    Postfix other interfaces (postconf(5), inet_interfaces and inet_protocols: "you need to stop and start").
     """
-    if unit_files(changed) or service.name in ("redis-server", firewall.UNIT):
+    if unit_files(changed) or service.name in ("redis-server", firewall.UNIT, "postseal-containment"):
         return True
     if service.name != "postfix":
         return False

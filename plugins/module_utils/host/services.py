@@ -77,6 +77,14 @@ KINDS = {
             10.0,
             5.0,
         ),
+        Kind(
+            "postseal-containment",
+            ("/usr/bin/python3",),
+            "/etc/postseal/containment.py",
+            (Probe(protocol="ready", socket="/run/postseal-containment/ready"),),
+            15.0,
+            5.0,
+        ),
     )
 }
 

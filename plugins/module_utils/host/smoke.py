@@ -38,6 +38,10 @@ def glance(probe: Probe, paths: Paths, *, thorough: bool = False) -> str:
     handshake would double the cost of a run that changes nothing. But Postfix's master takes connections for a daemon
     that dies at once, so only a greeting shows that it is back.
     """
+    if probe.protocol == "ready":
+        if not os.path.exists(paths.live(probe.socket)):
+            raise ProbeError(f"{probe}: it has not begun its work")
+        return ""
     if probe.protocol == "firewall":
         if missing := firewall.stands():
             raise ProbeError(missing)
@@ -66,7 +70,7 @@ def examine(probe: Probe, paths: Paths, *, trusted: bool = False) -> str:
     ``trusted`` says that the other side is a trial instance that lets this client name itself (XCLIENT); only then can
     the message described by ``probe.login`` be tried. Raises :class:`ProbeError`.
     """
-    if probe.protocol in ("sasl", "redis", "firewall"):
+    if probe.protocol in ("sasl", "redis", "firewall", "ready"):
         return glance(probe, paths)
     try:
         if probe.protocol == "milter":

@@ -30,10 +30,11 @@ LISTENER = re.compile(
 
 
 def collect(arguments: dict[str, Any]) -> dict[str, Any]:
-    """Return ``{"files", "listeners", "units", "postfix", "keys", "problems"}``.
+    """Return ``{"files", "listeners", "units", "postfix", "keys", "containment", "problems"}``.
 
     Arguments: ``trees`` (paths whose whole content is listed), ``units`` (unit names), ``parameters`` (postconf names).
     ``services`` (master.cf services, ``submission/inet``). ``postfix`` is ``None`` where Postfix is not installed.
+    ``containment`` is ``None`` where nothing watches over logins, else what :func:`_containment` says.
     ``problems`` says per part what could not be collected. Raises :class:`HostError` without root.
     """
     if os.geteuid() != 0:
@@ -44,6 +45,7 @@ def collect(arguments: dict[str, Any]) -> dict[str, Any]:
         "units": lambda: _units(arguments["units"]),
         "postfix": lambda: _postfix(arguments["parameters"]),
         "keys": lambda: keys.read({}),
+        "containment": _containment,
     }
     found: dict[str, Any] = {}
     problems: dict[str, str] = {}
@@ -132,6 +134,21 @@ def _postfix(parameters: list[str]) -> dict[str, Any] | None:
         "main": _pairs(answers[1].stdout),
         "services": [line.split() for line in answers[2].stdout.splitlines()],
         "overrides": _pairs(answers[3].stdout),
+    }
+
+
+def _containment() -> dict[str, Any] | None:
+    """Return what the watch over logins says (``answer``, one line a login, or ``complaint``), and whether the signer's
+    script asks for suspensions at all.
+    """
+    program, signer = Path("/etc/postseal/containment.py"), Path("/etc/rspamd/limits.lua")
+    if not program.exists():
+        return None
+    said = _run("/usr/bin/python3", "-I", str(program))
+    return {
+        "answer": said.stdout.splitlines(),
+        "complaint": said.stderr.strip()[:200] if said.returncode else "",
+        "signer_asks": signer.exists() and "postseal:suspended" in signer.read_text("utf-8"),
     }
 
 

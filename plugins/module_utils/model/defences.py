@@ -70,10 +70,11 @@ class Bounces:
 
 @dataclass(frozen=True)
 class Containment:
-    """What suspends a credential by itself; ``None`` for what does not."""
+    """What suspends a credential by itself, ``None`` for what does not; ``notify`` are addresses that are told."""
 
     spike: Spike | None = None
     bounces: Bounces | None = None
+    notify: tuple[str, ...] = ()
 
     @property
     def enabled(self) -> bool:

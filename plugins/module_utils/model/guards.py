@@ -18,7 +18,7 @@ from .types import MailHost, Secret
 LIMITS_KEYS = ("default", "store")
 STORE_KEYS = ("host", "address", "port", "password")
 FIREWALL_KEYS = ("enabled", "failures", "within", "ban", "never")
-CONTAINMENT_KEYS = ("spike", "bounces")
+CONTAINMENT_KEYS = ("spike", "bounces", "notify")
 SPIKE_KEYS = ("factor", "at_least")
 BOUNCES_KEYS = ("percent", "at_least")
 LOG_KEYS = ("retention", "addresses", "readers")
@@ -89,6 +89,10 @@ def read_containment(variables: Section) -> Containment:
     """Return what suspends a credential by itself: nothing, unless it is said."""
     said = variables.section("postseal_containment", CONTAINMENT_KEYS)
     spike, bounces = said.section("spike", SPIKE_KEYS), said.section("bounces", BOUNCES_KEYS)
+    notify = said.each("notify", values.mail_address)
+    if notify and not (said.has("spike") or said.has("bounces")):
+        fix = "has nothing to tell of; say what suspends a credential: spike: {}, bounces: {}, or both"
+        said.collector.add(said.at("notify"), fix, list(notify))
     return Containment(
         spike=Spike(
             factor=spike.get("factor", values.integer(2, 1000), Spike.factor),
@@ -102,6 +106,7 @@ def read_containment(variables: Section) -> Containment:
         )
         if said.has("bounces")
         else None,
+        notify=notify,
     )
 
 

@@ -138,5 +138,3 @@ def _probe(model: Model, collector: Collector) -> None:
         collector.add(path, "is not one of postseal_credentials", name)
     elif len(found) > 1:
         collector.add(path, f"is the name of several; say which: {', '.join(item.login for item in found)}", name)
-    elif not found[0].active:
-        collector.add(path, "is shut out (suspended or revoked); name another for the proof", name)

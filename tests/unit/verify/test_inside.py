@@ -15,6 +15,8 @@ from ansible_collections.postseal.mail.tests.verify.proof.inside import (
     readable_secrets,
     renewing,
     running,
+    suspended,
+    uncontained,
     unexpected_listeners,
     without_counters,
 )
@@ -163,3 +165,35 @@ def test_a_milter_of_its_own_mind_counts() -> None:
 def test_what_keeps_the_certificate_from_renewing_is_named(load: str, active: str, file: str, obstacle: str) -> None:
     timer = {"LoadState": load, "ActiveState": active, "UnitFileState": file}
     assert renewing({"certbot.timer": timer}) == obstacle
+
+
+WATCH = "postseal-containment.service"
+RUNS = {WATCH: {"LoadState": "loaded", "ActiveState": "active", "SubState": "running", "UnitFileState": "enabled"}}
+CONTAINED: dict[str, Any] = {"answer": ["no login is suspended"], "complaint": "", "signer_asks": True}
+
+
+@pytest.mark.parametrize(
+    ("found", "units", "wanted", "said"),
+    [
+        (None, {}, False, ""),
+        (CONTAINED, RUNS, True, ""),
+        (CONTAINED, RUNS, False, "does not ask for it"),
+        (None, RUNS, False, "does not ask for it"),
+        (None, {}, True, "not installed"),
+        (CONTAINED, {}, True, "does not run"),
+        (CONTAINED, {WATCH: {**RUNS[WATCH], "UnitFileState": "disabled"}}, True, "does not start at boot"),
+        ({**CONTAINED, "complaint": "the store does not answer: timed out"}, RUNS, True, "does not answer"),
+        ({**CONTAINED, "signer_asks": False}, RUNS, True, "the signer does not ask"),
+    ],
+)
+def test_containment_is_in_force_where_it_is_wanted(
+    found: dict[str, Any] | None, units: dict[str, dict[str, str]], wanted: bool, said: str
+) -> None:
+    seen = "; ".join(uncontained(found, units, wanted=wanted))
+    assert said in seen if said else seen == ""
+
+
+def test_who_is_suspended_is_listed() -> None:
+    line = "shop@shop.example is suspended since 2026-11-28 07:00:00 UTC: 600 recipients in an hour, at most 40 before"
+    assert suspended({**CONTAINED, "answer": [line]}) == [line]
+    assert suspended(CONTAINED) == suspended(None) == []

@@ -25,7 +25,14 @@ TREES = (
 )
 # All that survey.collect needs of module_utils/host: as a command line, the whole of it would be too long.
 SURVEY = ("dkim_state", "durable", "errors", "keys", "queue_files", "survey")
-UNITS = ("postfix.service", "postfix@-.service", "dovecot.service", "rspamd.service", "certbot.timer")
+UNITS = (
+    "postfix.service",
+    "postfix@-.service",
+    "dovecot.service",
+    "rspamd.service",
+    "certbot.timer",
+    "postseal-containment.service",
+)
 PARAMETERS = (
     "smtpd_milters",
     "non_smtpd_milters",

@@ -16,7 +16,7 @@ from .judge import listens_to_the_world
 # Who may read what. A path that matches nothing here holds no secret that is known of.
 SECRETS = (
     (re.compile(r"/etc/postseal/dkim/.+\.key"), ("root", "_rspamd")),
-    (re.compile(r"/etc/postseal/tls/.+\.key"), ("root",)),
+    (re.compile(r"/etc/postseal/(tls/.+\.key|containment\.json)"), ("root",)),
     (re.compile(r"/etc/letsencrypt/(archive|keys|accounts)/.+(privkey|private_key|_key-certbot)[^/]*"), ("root",)),
     (re.compile(r"/etc/dovecot/[^/]*(users|passwd)[^/]*"), ("root", "dovecot", "postfix")),
     (re.compile(r"/etc/postfix/[^/]*(sasl|passw)[^/]*"), ("root", "postfix")),
@@ -37,6 +37,7 @@ UNITS = {
     "postfix": ("postfix@-.service", "postfix.service"),
     "dovecot": ("dovecot.service",),
     "rspamd": ("rspamd.service",),
+    "postseal-containment": ("postseal-containment.service",),
 }
 
 
@@ -116,6 +117,32 @@ def running(units: Mapping[str, Mapping[str, str]], service: str) -> bool:
 def enabled(units: Mapping[str, Mapping[str, str]], service: str) -> bool:
     """Whether a unit that starts ``service`` is enabled."""
     return any(unit.get("UnitFileState") in ("enabled", "enabled-runtime") for unit in _loaded(units, service))
+
+
+def uncontained(found: Mapping[str, Any] | None, units: Mapping[str, Mapping[str, str]], *, wanted: bool) -> list[str]:
+    """Return what keeps stolen credentials from being suspended by themselves where that is ``wanted``.
+
+    ``found`` is the part ``containment`` of the survey. Where it is not wanted, nothing may watch either.
+    """
+    unit = "postseal-containment"
+    runs = running(units, unit)
+    if not wanted:
+        return [f"{unit} runs, though the inventory does not ask for it"] if runs or found else []
+    if found is None:
+        return [f"{unit} is not installed"]
+    seen = [f"{unit} does not run"] if not runs else []
+    if runs and not enabled(units, unit):
+        seen.append(f"{unit} runs, but does not start at boot")
+    if found["complaint"]:
+        seen.append(found["complaint"])
+    if not found["signer_asks"]:
+        seen.append("the signer does not ask who is suspended")
+    return seen
+
+
+def suspended(found: Mapping[str, Any] | None) -> list[str]:
+    """Return one line for each login that has been suspended by itself."""
+    return [line for line in found["answer"] if " is suspended since " in line] if found else []
 
 
 @dataclass(frozen=True)

@@ -240,6 +240,8 @@ def test_hosts_that_count_together_need_a_password_and_a_private_address(
         ({"postseal_firewall": {"never": ["10.0.0.1/8"]}}, "postseal_firewall.never[0]"),
         ({"postseal_containment": {"spike": {"factor": 1}}}, "postseal_containment.spike.factor"),
         ({"postseal_containment": {"bounces": {"percent": 101}}}, "postseal_containment.bounces.percent"),
+        ({"postseal_containment": {"spike": {}, "notify": ["ops"]}}, "postseal_containment.notify[0]"),
+        ({"postseal_containment": {"notify": ["ops@example.com"]}}, "postseal_containment.notify"),
         ({"postseal_log": {"retention": "1h"}}, "postseal_log.retention"),
         ({"postseal_log": {"retention": 30}}, "postseal_log.retention"),
         ({"postseal_log": {"addresses": "mask"}}, "postseal_log.addresses"),
@@ -268,7 +270,7 @@ def test_containment_counts_too_and_one_word_turns_each_part_on(variables: dict[
     model = _model(variables)
     assert model.containment.spike is not None
     assert (model.containment.spike.factor, model.containment.spike.at_least) == (5, 200)
-    assert model.containment.bounces is None
+    assert (model.containment.bounces, model.containment.notify) == (None, ())
     assert model.limits.store is not None
 
 
