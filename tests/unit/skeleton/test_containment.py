@@ -93,10 +93,10 @@ def test_a_message_that_is_gone_is_forgotten(watch: dict[str, Any]) -> None:
 def test_what_suspends_is_told_once_whoever_decided(watch: dict[str, Any]) -> None:
     store = Store()
     lines = _lines((SMTPD, 1, "AA"), *[(SMTP, moment, "AA") for moment in (2.0, 3.0, 4.0, 5.0)], (SIGNER, 6, ""))
-    lines += _lines((SIGNER.replace("#4", ""), 7, ""))
+    lines += _lines((SIGNER.replace("#4", ""), 7, ""), (SIGNER.replace("#4(rspamd_proxy) ", ""), 8, ""))
     watch["follow"](lines, store, 0)
-    assert watch["told"] == [("shop@shop.test", "3 of 3"), *[("Shop@shop.test", "9 now")] * 2]
-    assert store.read == ["6.000000", "7.000000"]
+    assert watch["told"] == [("shop@shop.test", "3 of 3"), *[("Shop@shop.test", "9 now")] * 3]
+    assert store.read == ["6.000000", "7.000000", "8.000000"]
 
 
 @pytest.mark.parametrize(
