@@ -5,15 +5,27 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
+from base64 import b64encode
 from collections.abc import Callable
 from pathlib import Path
+from secrets import token_bytes
 
 import pytest
 
 ROOT = Path(__file__).resolve().parents[3]
 Run = Callable[..., subprocess.CompletedProcess[str]]
+
+
+def fill_vault(inventory: Path) -> str:
+    """Make the vault of the example as a person would, with secrets of their own; return its text."""
+    vault = inventory / "group_vars/all/vault.yml"
+    text = vault.with_name("vault.yml.example").read_text("utf-8")
+    filled = re.sub(r"^(vault_tsig: ).*", rf"\g<1>{b64encode(token_bytes(32)).decode()}", text, flags=re.MULTILINE)
+    vault.write_text(filled, "utf-8")
+    return filled
 
 
 @pytest.fixture(scope="session")

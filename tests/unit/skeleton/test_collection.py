@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from .conftest import ROOT, Run
+from .conftest import ROOT, Run, fill_vault
 
 MODULES = sorted(path.stem for path in (ROOT / "plugins/modules").glob("[a-z]*.py"))
 ACTIONS = sorted(path.stem for path in (ROOT / "plugins/action").glob("[a-z]*.py"))
@@ -55,8 +55,7 @@ def test_installed_collection_runs_from_an_empty_directory(
     assert done.returncode == 0, done.stderr
     inventory = empty / "example"
     shutil.copytree(root / "inventories/staging", inventory)
-    vault = inventory / "group_vars/all/vault.yml"
-    shutil.copy(vault.with_name("vault.yml.example"), vault)
+    fill_vault(inventory)
 
     module = run("ansible", "localhost", "-i", inventory, "-m", "postseal.mail.preflight")
     assert module.returncode == 0, module.stdout + module.stderr

@@ -18,7 +18,7 @@ from typing import Any
 import pytest
 import yaml
 
-from .conftest import Run
+from .conftest import Run, fill_vault
 
 Credential = Callable[..., subprocess.CompletedProcess[str]]
 
@@ -27,7 +27,7 @@ Credential = Callable[..., subprocess.CompletedProcess[str]]
 def folder(root: Path, tmp_path: Path) -> Path:
     folder = tmp_path / "production"
     shutil.copytree(root / "inventories/production", folder)
-    shutil.copy(folder / "group_vars/all/vault.yml.example", folder / "group_vars/all/vault.yml")
+    fill_vault(folder)
     return folder
 
 

@@ -4,15 +4,12 @@
 
 from __future__ import annotations
 
-import re
 import shutil
-from base64 import b64encode
 from pathlib import Path
-from secrets import token_bytes
 
 import pytest
 
-from .conftest import Run
+from .conftest import Run, fill_vault
 
 EXAMPLES = ("staging", "production")
 
@@ -23,15 +20,6 @@ def example(request: pytest.FixtureRequest, root: Path, tmp_path: Path) -> Path:
     shutil.copytree(root / "inventories" / str(request.param), folder)
     (folder / "group_vars/all/vault.yml").unlink(missing_ok=True)
     return folder
-
-
-def fill_vault(inventory: Path) -> str:
-    """Make the vault of the example as a person would, with secrets of their own; return its text."""
-    vault = inventory / "group_vars/all/vault.yml"
-    text = vault.with_name("vault.yml.example").read_text("utf-8")
-    filled = re.sub(r"^(vault_tsig: ).*", rf"\g<1>{b64encode(token_bytes(32)).decode()}", text, flags=re.MULTILINE)
-    vault.write_text(filled, "utf-8")
-    return filled
 
 
 def test_example_passes_preflight_once_its_vault_exists(example: Path, root: Path, ansible: Run) -> None:

@@ -79,7 +79,7 @@ def _given(text: bytes) -> Given:
         hosts = {name: HostVariables(**variables) for name, variables in said["hosts"].items()}
         inventory = Inventory(said["folder"], said["variables"], hosts)
         connections = {name: Connection(**fields) for name, fields in raw["connections"].items()}
-        command = str(raw["command"])
+        command = str(raw.get("command", "ansible-playbook"))
     except (ValueError, KeyError, TypeError):
         raise GivenError("the inventory came in a form that this version does not know") from None
     try:
