@@ -11,7 +11,6 @@ from __future__ import annotations
 import os
 import re
 import socket
-import struct
 from collections.abc import Iterable
 
 from . import firewall
@@ -215,12 +214,13 @@ def _sasl_handshake(link: socket.socket) -> str:
 
 
 def _milter_handshake(link: socket.socket) -> str:
-    """Negotiate options as a mail server does: a packet ``O`` with version 6 is answered by ``O``."""
-    link.sendall(struct.pack("!IcIII", 13, b"O", 6, 0x1FF, 0x1FFFFF))
-    answer = link.recv(64)
-    if answer[4:5] != b"O":
-        raise ProbeError("the milter does not answer the negotiation")
-    link.sendall(struct.pack("!Ic", 1, b"Q"))
+    from .milter import MilterError, negotiate, part  # noqa: PLC0415
+
+    try:
+        negotiate(link)
+    except MilterError as problem:
+        raise ProbeError(str(problem)) from None
+    part(link)
     return ""
 
 
