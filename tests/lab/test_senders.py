@@ -13,16 +13,21 @@ from .applications import application, arrived, deploy, send, shop
 # They give both hosts another inventory.
 pytestmark = pytest.mark.together
 
-NEWS = application("news", senders=["news@shop.test", "@lists.shop.test"])
+NEWS = application("news", senders=["news@shop.test", "@lists.shop.test", "@eu.shop.test"])
 OTHER = application("other")
 TO = "\nTo: probe@receiver.test\nSubject: {token}"
 
 
 @pytest.fixture(scope="module", autouse=True)
 def service(standing_hosts: None, tmp_path_factory: pytest.TempPathFactory) -> None:
-    """Both hosts know the applications above; lists.shop.test is a domain of its own."""
+    """Both hosts know the applications above; lists.shop.test is a domain of its own, eu.shop.test is not."""
     domains = [
-        {"name": "shop.test", "dmarc": {"policy": "reject"}, "mx": [{"host": "receiver.receiver.test"}]},
+        {
+            "name": "shop.test",
+            "dmarc": {"policy": "reject"},
+            "mx": [{"host": "receiver.receiver.test"}],
+            "subdomains": ["eu"],
+        },
         {"name": "lists.shop.test"},
     ]
     run = deploy(tmp_path_factory.mktemp("inventory"), [NEWS, OTHER], postseal_domains=domains)
@@ -38,6 +43,7 @@ ALLOWED = {
     "encoded name": "From: =?utf-8?q?N=C3=A9ws?= <news@shop.test>",
     "own address as the name": 'From: "news@shop.test" <news@shop.test>',
     "any of a domain": "From: spring@lists.shop.test",
+    "any of a subdomain": "From: spring@eu.shop.test",
     "sender and resent": "From: news@shop.test\nSender: a@lists.shop.test\nResent-From: News <news@shop.test>",
     "the sign in a subject": "From: news@shop.test\nComments: ceo@bank.test",
 }
@@ -46,6 +52,7 @@ REFUSED = {
     "foreign": "From: ceo@bank.test",
     "subdomain of the address": "From: news@x.shop.test",
     "subdomain of the domain": "From: spring@x.lists.shop.test",
+    "subdomain of a subdomain": "From: spring@x.eu.shop.test",
     "end of the domain": "From: spring@evil-lists.shop.test",
     "two headers": "From: news@shop.test\nFrom: ceo@bank.test",
     "two headers, the own last": "From: ceo@bank.test\nFrom: news@shop.test",
@@ -107,6 +114,15 @@ def test_what_may_be_written_arrives_with_both_signatures(host: str) -> None:
         assert {entry["domain"] for entry in found[1]["dkim"]} == {header.rpartition("@")[2]}
 
 
+def test_a_subdomain_is_signed_and_aligned_by_its_domain(host: str) -> None:
+    found = arrived(send(host, NEWS, "From: spring@eu.shop.test" + TO, envelope="bounce@eu.shop.test").token)
+    assert found
+    signatures = [(entry["domain"], entry["result"]) for entry in found[1]["dkim"]]
+    assert signatures == [("shop.test", "pass")] * 2
+    # The fixture publishes nothing, so SPF says nothing of eu.shop.test.
+    assert (found[1]["spf"], found[1]["dmarc"]) == ("none", "pass")
+
+
 @pytest.mark.parametrize("header", REFUSED.values(), ids=list(REFUSED))
 def test_what_a_credential_may_not_write_is_refused(host: str, header: str) -> None:
     outcome = send(host, NEWS, header + TO, envelope="news@shop.test")
@@ -114,7 +130,7 @@ def test_what_a_credential_may_not_write_is_refused(host: str, header: str) -> N
 
 
 def test_a_refusal_says_what_is_allowed(host: str) -> None:
-    allowed = "allowed: news@shop.test,@lists.shop.test"
+    allowed = "allowed: news@shop.test,@lists.shop.test,@eu.shop.test"
     for header in (
         "From: ceo@bank.test",
         'From: "ceo@bank.test" <news@shop.test>',
@@ -123,7 +139,7 @@ def test_a_refusal_says_what_is_allowed(host: str) -> None:
         assert allowed in send(host, NEWS, header + TO, envelope="news@shop.test").text
     refused = send(host, NEWS, envelope="ceo@bank.test")
     assert refused.code == 553
-    assert "; allowed: news@shop.test, @lists.shop.test" in refused.text
+    assert "; allowed: news@shop.test, @lists.shop.test, @eu.shop.test" in refused.text
 
 
 @pytest.mark.parametrize("envelope", ["other@shop.test", "ceo@bank.test", "x@x.lists.shop.test", "news@x.shop.test"])

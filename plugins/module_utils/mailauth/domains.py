@@ -56,9 +56,11 @@ def _sending(model: Model, domain: Domain) -> Iterator[Claim]:
     claim = maker_for(model, domain).claim
     addresses = [address for host in model.hosts for address in host.addresses]
     record = spf.for_addresses(addresses, domain.spf.include, domain.spf.all)
-    yield claim(domain.name, "TXT", slots.SPF_MERGED if domain.spf.merge else slots.SPF, record.encode())
-    for mx in domain.mx:
-        yield claim(domain.name, "MX", slots.MX, records.mx(mx.preference, mx.host))
+    for name in (domain.name, *domain.subdomains):
+        # A subdomain has the domain's DMARC policy (RFC 9989 4.10) and its keys; where bounces go is said anew.
+        yield claim(name, "TXT", slots.SPF_MERGED if domain.spf.merge else slots.SPF, record.encode())
+        for mx in domain.mx:
+            yield claim(name, "MX", slots.MX, records.mx(mx.preference, mx.host))
     ports = {"submissions": model.submission.ports.implicit_tls, "submission": model.submission.ports.starttls}
     targets = [model.submission.hostname] if model.submission.hostname else [host.name for host in model.hosts]
     for service, port in ports.items():

@@ -76,6 +76,7 @@ class Domain:
     :param parked: it neither sends nor receives mail, and its records say so
     :param tls_rpt: where senders report on TLS towards the domain, ``mailto:`` or ``https:`` URIs (RFC 8460)
     :param adopt: as :class:`Dns` has it, for this domain alone
+    :param subdomains: full names below it that send as well, signed with its keys
     """
 
     name: str
@@ -87,3 +88,4 @@ class Domain:
     tls_rpt: tuple[str, ...] = ()
     mta_sts: MtaSts | None = None
     adopt: bool = False
+    subdomains: tuple[str, ...] = ()

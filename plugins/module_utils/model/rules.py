@@ -16,6 +16,7 @@ def check(model: Model, collector: Collector) -> None:
     """Note every rule that ``model`` breaks."""
     _unique("postseal_domains", "name", (domain.name for domain in model.domains), collector)
     _unique("group postseal_submission", "address", _addresses(model), collector)
+    _subdomains(model, collector)
     _senders(model, collector)
     _overlaps(model, collector)
     _parked(model, collector)
@@ -44,15 +45,33 @@ def _unique(where: str, what: str, found: Iterable[str], collector: Collector) -
         seen.add(value)
 
 
+def _subdomains(model: Model, collector: Collector) -> None:
+    """A subdomain is one domain's, and its signatures carry the name of that domain."""
+    own = {domain.name for domain in model.domains}
+    for index, domain in enumerate(model.domains):
+        path = f"postseal_domains[{index}].subdomains"
+        for name in domain.subdomains:
+            if name in own:
+                collector.add(path, "is one of postseal_domains too, with keys of its own; remove one of the two", name)
+        if domain.subdomains and domain.dmarc.alignment == "strict":
+            # RFC 9989: strict alignment wants the signing domain to be the one of From, letter by letter.
+            fix = (
+                f"would be signed as {domain.name}, which dmarc.alignment strict does not count as aligned; make it "
+                "relaxed, or give each subdomain an entry of its own in postseal_domains"
+            )
+            collector.add(path, fix, ", ".join(domain.subdomains))
+
+
 def _senders(model: Model, collector: Collector) -> None:
     domains = {domain.name for domain in model.domains}
+    signed = {name for domain in model.domains for name in (domain.name, *domain.subdomains)}
     for index, credential in enumerate(model.credentials):
         path = f"postseal_credentials[{index}]"
         if credential.domain not in domains:
             collector.add(f"{path}.domain", "is not one of postseal_domains; add it there", credential.domain)
         for position, sender in enumerate(credential.senders):
             domain = sender.rpartition("@")[2]
-            if domain not in domains and domain != credential.domain:
+            if domain not in signed and domain != credential.domain:
                 fix = f"is outside postseal_domains, so nothing could sign it; add {domain} there"
                 collector.add(f"{path}.senders[{position}]", fix, sender)
 

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from typing import Any
 
 from . import values
@@ -14,7 +15,7 @@ from .types import Dkim, Dmarc, Domain, MtaSts, Mx, Spf
 ALGORITHMS = ("rsa2048", "rsa3072", "rsa4096", "ed25519")
 _POLICY_ID = re.compile(r"[A-Za-z0-9]{1,32}")
 POLICIES = ("none", "quarantine", "reject")
-_DOMAIN_KEYS = ("name", "spf", "dkim", "dmarc", "mx", "parked", "tls_rpt", "mta_sts", "adopt")
+_DOMAIN_KEYS = ("name", "spf", "dkim", "dmarc", "mx", "parked", "tls_rpt", "mta_sts", "adopt", "subdomains")
 _SPF_KEYS = ("include", "all", "merge")
 _DKIM_KEYS = ("algorithms", "delegate", "rotate_every", "prepublish", "grace", "revoke")
 REVOKE = ("empty_p", "remove")
@@ -57,8 +58,21 @@ def _domain(value: Any, path: str, collector: Collector) -> Domain | None:
             tls_rpt=_tls_rpt(said),
             mta_sts=_mta_sts(said.section("mta_sts", _STS_KEYS)) if said.has("mta_sts") else None,
             adopt=adopt,
+            subdomains=said.each("subdomains", _below(name)) if name else (),
         )
     return domain if name else None
+
+
+def _below(domain: str) -> Callable[[Any], str]:
+    """Return a parser of names relative to ``domain`` that returns full names."""
+
+    def parse(value: Any) -> str:
+        written = values.text(value)
+        if f".{written.lower()}".endswith(f".{domain}"):
+            raise Invalid(f"must be relative to {domain}; write news for news.{domain}")
+        return values.domain_name(f"{written}.{domain}")
+
+    return parse
 
 
 def _parked(name: str, said: Section, adopt: bool) -> Domain:

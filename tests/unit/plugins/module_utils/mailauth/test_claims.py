@@ -97,6 +97,21 @@ def test_a_host_name_that_is_a_domain_has_the_domains_spf_record() -> None:
     assert found[A, "TXT"] == {b"v=spf1 ip4:192.0.2.1 ip6:2001:db8::1 ip4:192.0.2.2 ~all"}
 
 
+def test_a_subdomain_has_the_domains_spf_and_mx_and_no_keys_of_its_own() -> None:
+    domain = replace(MODEL.domains[0], dmarc=Dmarc("reject"), subdomains=("news.shop.test",))
+    found, before = published(replace(MODEL, domains=(domain,))), published(MODEL)
+    assert {key: values for key, values in found.items() if key not in before} == {
+        ("news.shop.test", "TXT"): before["shop.test", "TXT"],
+        ("news.shop.test", "MX"): {"5 mx.example.test."},
+    }
+
+
+def test_a_host_name_that_is_a_subdomain_has_that_record_for_helo_too() -> None:
+    domain = Domain("example.test", subdomains=(A,))
+    found = published(replace(MODEL, domains=(domain,)))
+    assert found[A, "TXT"] == {b"v=spf1 ip4:192.0.2.1 ip6:2001:db8::1 ip4:192.0.2.2 -all"}
+
+
 def test_merging_follows_the_inventory() -> None:
     for merge in (True, False):
         model = replace(MODEL, domains=(Domain("shop.test", spf=Spf(merge=merge)),))

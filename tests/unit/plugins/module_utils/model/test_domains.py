@@ -13,7 +13,7 @@ import pytest
 from ansible_collections.postseal.mail.plugins.module_utils.model.keyplan import plan, relevant
 from ansible_collections.postseal.mail.plugins.module_utils.model.keys import DkimPublicKey, HostKeys
 from ansible_collections.postseal.mail.plugins.module_utils.model.load import HostVariables, Inventory, load
-from ansible_collections.postseal.mail.plugins.module_utils.model.problems import Problem
+from ansible_collections.postseal.mail.plugins.module_utils.model.problems import InventoryError, Problem
 from ansible_collections.postseal.mail.plugins.module_utils.model.summary import summary
 from ansible_collections.postseal.mail.plugins.module_utils.model.types import (
     Caa,
@@ -117,6 +117,7 @@ def test_everything_that_can_be_said_of_a_domain() -> None:
         "tls_rpt": ["tls@example.net", "https://reports.example/tls"],
         "mta_sts": {"id": 20261121, "host": "mta-sts.example.test"},
         "adopt": True,
+        "subdomains": ["news", "B\u00fccher.EU"],
     }).domains[1]  # fmt: skip
     assert domain.dkim == Dkim(("rsa3072",), (("s1", "s1.domainkey.u1.example.test"),))
     assert domain.dmarc == Dmarc(
@@ -125,6 +126,7 @@ def test_everything_that_can_be_said_of_a_domain() -> None:
     assert domain.tls_rpt == ("mailto:tls@example.net", "https://reports.example/tls")
     assert domain.mta_sts == MtaSts("20261121", "mta-sts.example.test")
     assert domain.adopt
+    assert domain.subdomains == ("news.example.net", "xn--bcher-kva.eu.example.net")
 
 
 @pytest.mark.parametrize(
@@ -143,12 +145,31 @@ def test_everything_that_can_be_said_of_a_domain() -> None:
         ({"mta_sts": {"id": "x" * 33}}, "mta_sts.id", "letters and digits"),
         ({"mta_sts": {"id": True}}, "mta_sts.id", "must be text"),
         ({"adopt": 1}, "adopt", "true or false"),
+        ({"subdomains": ["news.example.com"]}, "subdomains[0]", "write news for news.example.com"),
+        ({"subdomains": ["example.com"]}, "subdomains[0]", "must be relative to example.com"),
+        ({"subdomains": ["a b"]}, "subdomains[0]", "not a valid domain name"),
+        ({"subdomains": "news"}, "subdomains", "must be a list"),
+        ({"subdomains": ["news", "News"]}, "subdomains[1]", "is listed twice"),
+        ({"subdomains": ["news"], "dmarc": {"alignment": "strict"}}, "subdomains", "make it relaxed"),
+        ({"parked": True, "subdomains": ["news"]}, "subdomains", "no meaning for a parked domain"),
     ],
 )
 def test_wrong_records_are_named(problems: Problems, said: dict[str, Any], path: str, fix: str) -> None:
     found = problems({**SMALLEST, "postseal_domains": [{"name": "example.com", **said}]})
     at = f"postseal_domains[0].{path}"
     assert any(problem.path == at and fix in problem.fix for problem in found), found
+
+
+def test_a_subdomain_has_one_domain_and_its_senders_are_signed() -> None:
+    wrong = [{"name": "example.com", "subdomains": ["news"]}, {"name": "news.example.com"}]
+    with pytest.raises(InventoryError) as caught:
+        _load(postseal_domains=wrong)
+    assert "is one of postseal_domains too" in str(caught.value)
+    credential = {**SMALLEST["postseal_credentials"][0], "senders": ["@news.example.com"]}
+    model = _load(postseal_domains=wrong[:1], postseal_credentials=[credential])
+    assert model.credentials[0].senders == ("@news.example.com",)
+    with pytest.raises(InventoryError, match="outside postseal_domains"):
+        _load(postseal_credentials=[credential])
 
 
 def test_caa_follows_the_issuer() -> None:
