@@ -28,7 +28,8 @@ RSA_BITS = {"rsa2048": "2048", "rsa3072": "3072", "rsa4096": "4096"}
 ED25519_SEED, ED25519_PAIR = 32, 64
 # PKCS#8 prefix of an Ed25519 private key: RFC 8410 7, followed by the 32 bytes of the seed.
 ED25519_PKCS8 = bytes.fromhex("302e020100300506032b657004220420")
-FILE_NAME = re.compile(r"(?P<selector>[a-z0-9]([a-z0-9-]*[a-z0-9])?)\.(?P<algorithm>rsa[234]\d{3}|ed25519)\.key")
+# Selectors of ours are one label; those that others chose may be several. Nothing of less than 2048 bits is made here.
+FILE_NAME = re.compile(r"(?P<selector>[a-z0-9]([a-z0-9._-]*[a-z0-9])?)\.(?P<algorithm>rsa[1234]\d{3}|ed25519)\.key")
 NAME = re.compile(r"[a-z0-9_]([a-z0-9._-]*[a-z0-9])?")
 
 
@@ -71,7 +72,7 @@ def create(arguments: dict[str, Any]) -> dict[str, Any]:
         path = ROOT / "tls" / f"{_safe(name)}.key"
         if not path.exists():
             # ECDSA P-256: the leaf key every client of RFC 8446 9.1 must accept, and small in a handshake.
-            pem = _openssl(["genpkey", "-algorithm", "EC", "-pkeyopt", "ec_paramgen_curve:P-256"])
+            pem = openssl(["genpkey", "-algorithm", "EC", "-pkeyopt", "ec_paramgen_curve:P-256"])
             _write_once(path, pem, 0, TLS_MODE, 0o700)
     for key in arguments.get("removed", []):
         _dkim_path(key).unlink(missing_ok=True)
@@ -184,7 +185,8 @@ def _is(path: Path, group: int, mode: int) -> bool:
     return (status.st_uid, status.st_gid, status.st_mode & 0o7777) == (0, group, mode)
 
 
-def _openssl(arguments: list[str], data: bytes = b"") -> bytes:
+def openssl(arguments: list[str], data: bytes = b"") -> bytes:
+    """Return what openssl(1) writes when it reads ``data``; raises :class:`HostError` with the end of its complaint."""
     answer = subprocess.run(["openssl", *arguments], input=data, capture_output=True, check=False)
     if answer.returncode != 0:
         raise HostError(f"openssl {arguments[0]} failed: {answer.stderr.decode(errors='replace').strip()[-200:]}")
@@ -193,28 +195,29 @@ def _openssl(arguments: list[str], data: bytes = b"") -> bytes:
 
 def _new_dkim(algorithm: str) -> bytes:
     if algorithm in RSA_BITS:
-        return _openssl(["genpkey", "-algorithm", "RSA", "-pkeyopt", f"rsa_keygen_bits:{RSA_BITS[algorithm]}"])
+        return openssl(["genpkey", "-algorithm", "RSA", "-pkeyopt", f"rsa_keygen_bits:{RSA_BITS[algorithm]}"])
     if algorithm != "ed25519":
         raise HostError(f"{algorithm!r} is not a DKIM key algorithm")
     # rspamd reads Ed25519 keys only as base64 of seed and public key, never as PEM.
-    pkcs8 = _openssl(["genpkey", "-algorithm", "ED25519", "-outform", "DER"])
+    pkcs8 = openssl(["genpkey", "-algorithm", "ED25519", "-outform", "DER"])
     seed = pkcs8[-ED25519_SEED:]
-    return base64.b64encode(seed + _ed25519_public(seed)) + b"\n"
+    return base64.b64encode(seed + ed25519_public(seed)) + b"\n"
 
 
-def _ed25519_public(seed: bytes) -> bytes:
-    return _openssl(["pkey", "-inform", "DER", "-pubout", "-outform", "DER"], ED25519_PKCS8 + seed)[-ED25519_SEED:]
+def ed25519_public(seed: bytes) -> bytes:
+    """Return the 32 bytes that belong to the 32 of a private key (RFC 8032 5.1.5)."""
+    return openssl(["pkey", "-inform", "DER", "-pubout", "-outform", "DER"], ED25519_PKCS8 + seed)[-ED25519_SEED:]
 
 
 def _spki(pem: bytes, path: Path) -> bytes:
     try:
-        return _openssl(["pkey", "-pubout", "-outform", "DER"], pem)
+        return openssl(["pkey", "-pubout", "-outform", "DER"], pem)
     except HostError as error:
         raise HostError(f"{path} does not hold a private key; restore it from your backup ({error})") from None
 
 
 def _dkim_public(content: bytes, path: Path, algorithm: str) -> str:
-    if algorithm in RSA_BITS:
+    if algorithm.startswith("rsa"):
         return base64.b64encode(_spki(content, path)).decode()
     try:
         raw = base64.b64decode(content.strip(), validate=True)
@@ -222,7 +225,7 @@ def _dkim_public(content: bytes, path: Path, algorithm: str) -> str:
         raw = b""
     if len(raw) not in (ED25519_SEED, ED25519_PAIR):
         raise HostError(f"{path} does not hold an Ed25519 key in rspamd's form; restore it from your backup")
-    public = _ed25519_public(raw[:ED25519_SEED])
+    public = ed25519_public(raw[:ED25519_SEED])
     if raw[ED25519_SEED:] not in (b"", public):
         raise HostError(f"{path} holds two halves that do not belong together; restore it from your backup")
     return base64.b64encode(public).decode()

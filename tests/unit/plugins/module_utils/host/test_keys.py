@@ -115,7 +115,7 @@ def test_public_halves_are_worked_out_once(root: Path, tmp_path: Path, monkeypat
     monkeypatch.setattr(keys, "KNOWN", tmp_path / "state/keys.json")
     made = _made()
     assert (tmp_path / "state/keys.json").stat().st_mode & 0o777 == 0o600
-    monkeypatch.setattr(keys, "_openssl", None)  # it would be a TypeError to need it
+    monkeypatch.setattr(keys, "openssl", None)  # it would be a TypeError to need it
     assert keys.read({}) == made
     folder = root / "dkim" / "example.com"
     (folder / "lab-20260101-rsa2048.rsa2048.key").write_bytes(b"damaged")
