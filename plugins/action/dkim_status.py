@@ -14,8 +14,9 @@ from ansible.plugins.action import ActionBase
 from ..module_utils.dkim.states import PRESENT, REVOKED, united
 from ..module_utils.dns.errors import DnsError
 from ..module_utils.dns.records import Key, Value
+from ..module_utils.mailauth.claims import key_record
 from ..module_utils.mailauth.dkim import REVOKED as REVOKED_RECORD
-from ..module_utils.mailauth.dkim import build, record_name
+from ..module_utils.mailauth.dkim import record_name
 from ..module_utils.model.keyplan import from_dict
 from ..module_utils.model.keys import HostKeys
 from ..module_utils.model.types import Model
@@ -65,8 +66,12 @@ class ActionModule(ActionBase):  # type: ignore[misc]  # Ansible ships no type i
 
 def _records(model: Model, held: list[HostKeys]) -> dict[str, dict[Key, Value | None]]:
     """Return by domain what the servers should answer for each key that is not gone."""
-    public = {(key.domain, key.selector): build(key.algorithm, key.public) for keys in held for key in keys.dkim}
     known = united(keys.lifecycle for keys in held)
+    public = {
+        (key.domain, key.selector): key_record(key, known.find(key.domain, key.selector))
+        for keys in held
+        for key in keys.dkim
+    }
     return {
         domain.name: {
             (record_name(*key.name), "TXT"): REVOKED_RECORD if key.state == REVOKED else public.get(key.name)

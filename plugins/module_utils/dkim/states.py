@@ -36,13 +36,17 @@ class StateError(ValueError):
 
 @dataclass(frozen=True, order=True)
 class KeyState:
-    """Where one key is in its life; ``since`` is UTC, in whole seconds."""
+    """Where one key is in its life; ``since`` is UTC, in whole seconds.
+
+    :param record: the text that is published for a key that came from elsewhere; empty for one of our own
+    """
 
     domain: str
     selector: str
     algorithm: str
     state: str
     since: datetime
+    record: str = ""
 
     @property
     def name(self) -> tuple[str, str]:
@@ -107,6 +111,7 @@ def to_document(known: Lifecycle, environment: str) -> dict[str, Any]:
                 "algorithm": key.algorithm,
                 "state": key.state,
                 "since": text(key.since),
+                **({"record": key.record} if key.record else {}),
             }
             for key in sorted(known.keys)
         ],
@@ -139,7 +144,8 @@ def _key(entry: Mapping[str, Any]) -> KeyState:
     if entry["state"] not in STATES:
         raise ValueError(f"{entry['state']!r} is not a state")
     domain, selector, algorithm = (str(entry[part]) for part in ("domain", "selector", "algorithm"))
-    return KeyState(domain, selector, algorithm, entry["state"], moment(entry["since"]))
+    record = str(entry.get("record", ""))
+    return KeyState(domain, selector, algorithm, entry["state"], moment(entry["since"]), record)
 
 
 def moment(written: str) -> datetime:

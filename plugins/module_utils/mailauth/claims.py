@@ -8,9 +8,9 @@ What is published and what is verified both come from here.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from ..dkim.states import PRESENT, REMOVED, REVOKED, united
+from ..dkim.states import PRESENT, REMOVED, REVOKED, KeyState, united
 from ..dns.claims import Claim, Pending
 from ..dns.errors import PlanError
 from ..dns.records import Key
@@ -119,13 +119,15 @@ def _dkim(model: Model, keys: Iterable[HostKeys]) -> Iterator[Claim | Pending]:
     public = _public_halves(held)
     known = united(one.lifecycle for one in held)
     for domain in model.sending_domains:
-        maker = maker_for(model, domain)
         states = {key.selector: key for key in known.of(domain.name)}
         selectors = {selector for name, selector in public if name == domain.name} | set(states)
         live = False
         for selector in sorted(selectors):
-            name = dkim.record_name(domain.name, selector)
+            name, maker = dkim.record_name(domain.name, selector), maker_for(model, domain)
             state, key = states.get(selector), public.get((domain.name, selector))
+            if state is not None and state.record:
+                # Whoever handed the key over published it, and that value is ours from then on.
+                maker = replace(maker, adopt=True)
             if state is not None and state.state == REVOKED:
                 yield maker.claim(name, "TXT", slots.dkim(selector), dkim.REVOKED)
             elif (state is None and not known.known) or (state is not None and state.state in PRESENT):
@@ -134,10 +136,15 @@ def _dkim(model: Model, keys: Iterable[HostKeys]) -> Iterator[Claim | Pending]:
                     reason = f"no mail host that was asked holds the key of selector {selector}"
                     yield Pending(name, "TXT", f"dkim:{selector}", domain.name, reason)
                 else:
-                    yield maker.claim(name, "TXT", slots.dkim(selector), dkim.build(key.algorithm, key.public))
+                    yield maker.claim(name, "TXT", slots.dkim(selector), key_record(key, state))
         if not live:
             reason = f"no mail host holds a DKIM key of {domain.name} yet"
             yield Pending(f"_domainkey.{domain.name}", "", "dkim", domain.name, reason, "Run playbooks/keys.yml first")
+
+
+def key_record(key: DkimPublicKey, state: KeyState | None) -> bytes:
+    """Return the record of a key that is published: the one it came with, or one of our own making."""
+    return state.record.encode("latin-1") if state and state.record else dkim.build(key.algorithm, key.public)
 
 
 def _public_halves(keys: Iterable[HostKeys]) -> dict[tuple[str, str], DkimPublicKey]:
