@@ -197,9 +197,11 @@ def _tables(path: Path) -> list[opendkim.Entry]:
         return []
     said = opendkim.configuration(_text(path))
     if "keytable" in said:
-        signing = said.get("signingtable")
-        read = [_near(opendkim.table_file(one), path) if one else None for one in (said["keytable"], signing)]
-        return list(opendkim.entries(_text(read[0]), _text(read[1]) if read[1] else None))
+        read = [
+            _text(_near(opendkim.table_file(said[name]), path)) if name in said else None
+            for name in ("keytable", "signingtable")
+        ]
+        return list(opendkim.entries(read[0] or "", read[1]))
     missing = [name for name in ("domain", "selector", "keyfile") if name not in said]
     if missing:
         raise opendkim.OpenDkimError(f"it names neither a KeyTable nor {' and '.join(missing)}")
