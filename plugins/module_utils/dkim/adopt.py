@@ -133,7 +133,7 @@ class _Judge:
     def record(self, key: Found) -> str:
         """Return the text that is published for a key that is taken over."""
         found = self.published[key.name]
-        return "" if isinstance(found, Exception) else found[0].decode("latin-1")
+        return "" if isinstance(found, Exception) else found[0].decode("ascii")
 
     def _published(self, key: Found) -> None:
         found = self.published.get(key.name, ())

@@ -144,7 +144,7 @@ def _dkim(model: Model, keys: Iterable[HostKeys]) -> Iterator[Claim | Pending]:
 
 def key_record(key: DkimPublicKey, state: KeyState | None) -> bytes:
     """Return the record of a key that is published: the one it came with, or one of our own making."""
-    return state.record.encode("latin-1") if state and state.record else dkim.build(key.algorithm, key.public)
+    return state.record.encode("ascii") if state and state.record else dkim.build(key.algorithm, key.public)
 
 
 def _public_halves(keys: Iterable[HostKeys]) -> dict[tuple[str, str], DkimPublicKey]:

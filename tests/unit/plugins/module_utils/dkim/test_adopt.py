@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import base64
+import json
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
@@ -24,6 +25,8 @@ from ansible_collections.postseal.mail.plugins.module_utils.dkim.states import (
     SIGNING,
     KeyState,
     Lifecycle,
+    from_document,
+    to_document,
 )
 from ansible_collections.postseal.mail.plugins.module_utils.mailauth import dkim
 from ansible_collections.postseal.mail.plugins.module_utils.model.keys import DkimPublicKey, HostKeys
@@ -77,6 +80,13 @@ def test_the_published_key_signs_with_the_record_it_has(public: str) -> None:
     assert adoption.keys == (KEY,)
     assert adoption.known.keys == (KeyState("example.com", "mail", "rsa2048", SIGNING, NOW, record),)
     assert adoption.notes == ()
+
+
+def test_the_record_survives_the_state_file() -> None:
+    known = _adopt(KEY, record=f"v=DKIM1; n=by hand; p={SPKI}".encode()).known
+    document = json.loads(json.dumps(to_document(known, "production")))
+    assert from_document(document, "production") == known
+    assert "record" not in to_document(Lifecycle((replace(known.keys[0], record=""),)), "production")["keys"][0]
 
 
 def test_the_other_half_must_be_the_one_that_is_published() -> None:

@@ -6,7 +6,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
-from ansible_collections.postseal.mail.plugins.module_utils.dkim.states import KeyState, Lifecycle
+from ansible_collections.postseal.mail.plugins.module_utils.dkim.states import REVOKED, SIGNING, KeyState, Lifecycle
 from ansible_collections.postseal.mail.plugins.module_utils.dns.claims import summary
 from ansible_collections.postseal.mail.plugins.module_utils.dns.errors import PlanError
 from ansible_collections.postseal.mail.plugins.module_utils.dns.records import Value
@@ -95,6 +95,17 @@ def test_a_shared_name_that_is_a_hosts_own_keeps_that_hosts_addresses() -> None:
 def test_a_host_name_that_is_a_domain_has_the_domains_spf_record() -> None:
     found = published(replace(MODEL, domains=(Domain(A, spf=Spf(all="softfail")),)))
     assert found[A, "TXT"] == {b"v=spf1 ip4:192.0.2.1 ip6:2001:db8::1 ip4:192.0.2.2 ~all"}
+
+
+@pytest.mark.parametrize(("state", "value"), [(SIGNING, b"v=DKIM1; p=AAAA"), (REVOKED, b"v=DKIM1; p=")])
+def test_a_key_that_came_from_elsewhere_keeps_its_record_and_is_ours(state: str, value: bytes) -> None:
+    known = Lifecycle(
+        (KeyState("shop.test", "s1", "rsa2048", state, datetime(2026, 1, 1, tzinfo=UTC), "v=DKIM1; p=AAAA"),)
+    )
+    claims = desired_claims(MODEL, [replace(held, lifecycle=known) for held in KEYS])
+    (claim,) = (one for one in claims if one.name == "s1._domainkey.shop.test")
+    assert (claim.value, claim.adopt) == (value, True)
+    assert not [one for one in claims if one.adopt and one is not claim]
 
 
 def test_a_subdomain_has_the_domains_spf_and_mx_and_no_keys_of_its_own() -> None:
