@@ -148,8 +148,8 @@ class Load:
                 else:
                     self.outcome.refused.append(f"{code} {answer.decode(errors='replace')}")
             if code != TAKEN:
-                client.rset()
-                self._ends.wait(LOOK)
+                # A session whose signer began anew is put off to its end (milter_default_action), so begin another.
+                return
 
     def _look(self) -> None:
         known = set(MAILBOX.glob(_KEPT))
