@@ -163,9 +163,10 @@ class Counted:
 
     def __enter__(self) -> Counted:
         """Begin to count."""
-        rules = "ip daddr 10.97.0.0/24 udp dport 53 counter; ip daddr 10.97.0.0/24 tcp dport 53 tcp flags syn counter"
-        chain = f"chain out {{ type filter hook output priority 0; {rules}; }}"
-        _nft(f"table {TABLE} {{ {chain} }}")
+        matches = ("udp dport 53", "tcp dport 53 tcp flags syn")
+        rules = [f"ip daddr 10.97.0.0/24 {match} counter" for match in matches]
+        chain = ["chain out {", "type filter hook output priority 0", *rules, "}"]
+        _nft("\n".join((f"table {TABLE} {{", *chain, "}", "")))
         return self
 
     def __exit__(self, *_: object) -> None:
