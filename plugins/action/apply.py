@@ -18,6 +18,8 @@ from ..plugin_utils.remote import RemoteAction
 from ..plugin_utils.smoke import default_smoke
 
 FIREWALL = "postseal-firewall"
+SERVICES = ["postfix", "dovecot", "rspamd", "redis-server", FIREWALL, "postseal-log"]
+PROTOCOLS = ["smtp", "sasl", "milter", "redis", "firewall", "log"]
 MANAGED = "Managed by Postseal: change the inventory and run the playbook again, not this file."
 
 PLACED = {
@@ -26,7 +28,7 @@ PLACED = {
     "mode": {"type": "str"},
 }
 SPEC = {
-    "service": {"type": "str", "required": True, "choices": ["postfix", "dovecot", "rspamd", "redis-server", FIREWALL]},
+    "service": {"type": "str", "required": True, "choices": SERVICES},
     "files": {
         "type": "list",
         "elements": "dict",
@@ -53,7 +55,7 @@ SPEC = {
         "elements": "dict",
         "default": [],
         "options": {
-            "protocol": {"type": "str", "choices": ["smtp", "sasl", "milter", "redis", "firewall"], "default": "smtp"},
+            "protocol": {"type": "str", "choices": PROTOCOLS, "default": "smtp"},
             "port": {"type": "int"},
             "address": {"type": "str", "default": "127.0.0.1"},
             "socket": {"type": "path"},

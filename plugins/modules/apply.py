@@ -20,7 +20,7 @@ options:
     description: The service whose files these are. It decides checkers, units and how a change is taken over.
     type: str
     required: true
-    choices: [postfix, dovecot, rspamd, redis-server, postseal-firewall]
+    choices: [postfix, dovecot, rspamd, redis-server, postseal-firewall, postseal-log]
   files:
     description: All files of the change. They must lie below C(/etc).
     type: list
@@ -99,7 +99,7 @@ options:
       protocol:
         description: What the service speaks there.
         type: str
-        choices: [smtp, sasl, milter, redis, firewall]
+        choices: [smtp, sasl, milter, redis, firewall, log]
         default: smtp
       port:
         description: TCP port.

@@ -13,7 +13,7 @@ from .site import HOSTS, on, play, ssh
 
 pytestmark = pytest.mark.usefixtures("standing_site")
 
-THINGS = {"http01", "certificate", "dovecot", "rspamd", "postfix", "postseal-firewall"}
+THINGS = {"http01", "certificate", "dovecot", "rspamd", "postfix", "postseal-firewall", "postseal-log"}
 # What happens on the host, how to take it back, and what is not settled meanwhile. {host} is the host's full name.
 DRIFT: dict[str, tuple[str, str, set[str]]] = {
     "a file is edited": ("echo '# x' >> /etc/postfix/main.cf", "sed -i '$d' /etc/postfix/main.cf", {"postfix"}),
@@ -26,6 +26,13 @@ DRIFT: dict[str, tuple[str, str, set[str]]] = {
     "a service is stopped": ("systemctl stop dovecot", "systemctl start dovecot", {"dovecot"}),
     "a service is not started at boot": (
         "systemctl disable -q rspamd", "systemctl enable -q rspamd", {"rspamd"},
+    ),
+    "the log is opened up": (
+        "chmod 644 /var/log/journal/*.postseal/system.journal", "chmod 640 /var/log/journal/*.postseal/system.journal",
+        {"postseal-log"},
+    ),
+    "old lines of the log stay": (
+        "systemctl stop postseal-log-expire.timer", "systemctl start postseal-log-expire.timer", {"postseal-log"},
     ),
     "the timer is stopped": ("systemctl stop certbot.timer", "systemctl start certbot.timer", {"certificate"}),
     "the certificate is another": (

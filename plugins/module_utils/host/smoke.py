@@ -14,7 +14,7 @@ import socket
 import struct
 from collections.abc import Iterable
 
-from . import firewall
+from . import firewall, log
 from .request import Paths, Probe
 
 # A busy host has answered a healthy glance after more than two seconds. Dovecot's authentication server is held up for
@@ -40,6 +40,10 @@ def glance(probe: Probe, paths: Paths, *, thorough: bool = False) -> str:
     """
     if probe.protocol == "firewall":
         if missing := firewall.stands():
+            raise ProbeError(missing)
+        return ""
+    if probe.protocol == "log":
+        if missing := log.stands():
             raise ProbeError(missing)
         return ""
     try:
@@ -69,6 +73,10 @@ def examine(probe: Probe, paths: Paths, *, trusted: bool = False) -> str:
     if probe.protocol in ("sasl", "redis", "firewall"):
         return glance(probe, paths)
     try:
+        if probe.protocol == "log":
+            if wrong := log.stands() or log.takes_lines():
+                raise ProbeError(wrong)
+            return ""
         if probe.protocol == "milter":
             _examine_milter(probe, paths)
             return ""
