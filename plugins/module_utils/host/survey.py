@@ -17,7 +17,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from . import keys
+from . import keys, logwatch
 from .errors import HostError
 
 SECONDS = 20
@@ -29,7 +29,7 @@ LISTENER = re.compile(
 
 
 def collect(arguments: dict[str, Any]) -> dict[str, Any]:
-    """Return ``{"files", "listeners", "units", "postfix", "keys", "problems"}``.
+    """Return ``{"files", "listeners", "units", "postfix", "keys", "log", "problems"}``.
 
     Arguments: ``trees`` (paths whose whole content is listed), ``units`` (unit names), ``parameters`` (postconf names).
     ``services`` (master.cf services, ``submission/inet``). ``postfix`` is ``None`` where Postfix is not installed.
@@ -43,6 +43,7 @@ def collect(arguments: dict[str, Any]) -> dict[str, Any]:
         "units": lambda: _units(arguments["units"]),
         "postfix": lambda: _postfix(arguments["parameters"]),
         "keys": lambda: keys.read({}),
+        "log": lambda: logwatch.observe(arguments["units"]),
     }
     found: dict[str, Any] = {}
     problems: dict[str, str] = {}

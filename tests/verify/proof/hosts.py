@@ -20,12 +20,21 @@ TREES = (
     "/etc/dovecot",
     "/etc/rspamd",
     "/etc/postfix",
+    "/var/lib/postseal-log",
     "/var/spool/postfix/private",
     "/var/spool/postfix/rspamd",
 )
 # All that survey.collect needs of module_utils/host: as a command line, the whole of it would be too long.
-SURVEY = ("durable", "errors", "keys", "survey")
-UNITS = ("postfix.service", "postfix@-.service", "dovecot.service", "rspamd.service", "certbot.timer")
+SURVEY = ("durable", "errors", "keys", "log", "logwatch", "survey")
+UNITS = (
+    "postfix.service",
+    "postfix@-.service",
+    "dovecot.service",
+    "rspamd.service",
+    "certbot.timer",
+    "redis-server.service",
+    "postseal-guard.service",
+)
 PARAMETERS = (
     "smtpd_milters",
     "non_smtpd_milters",
