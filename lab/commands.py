@@ -155,7 +155,8 @@ def ssh(_lab: config.Lab, host: config.Host, arguments: argparse.Namespace) -> i
 def logs(_lab: config.Lab, host: config.Host, arguments: argparse.Namespace) -> int:
     """Become journalctl(1) on HOST."""
     sudo = [] if host.user == "root" else ["sudo"]
-    return become_ssh(host, [*sudo, "journalctl", "--no-pager", *map(shlex.quote, arguments.rest)])
+    command = ["journalctl", "--no-pager", "--namespace=+postseal"]
+    return become_ssh(host, [*sudo, *command, *map(shlex.quote, arguments.rest)])
 
 
 def become_ssh(host: config.Host, words: Sequence[str]) -> int:

@@ -19,8 +19,8 @@ from ..plugin_utils.remote import RUN, RemoteAction
 from ..plugin_utils.smoke import default_smoke
 
 FIREWALL, CONTAINMENT, SIGNER = "postseal-firewall", "postseal-containment", "rspamd"
-SERVICES = ["postfix", "dovecot", SIGNER, "redis-server", FIREWALL, CONTAINMENT]
-PROTOCOLS = ["smtp", "sasl", "milter", "redis", "firewall", "ready"]
+SERVICES = ["postfix", "dovecot", SIGNER, "redis-server", FIREWALL, CONTAINMENT, "postseal-log"]
+PROTOCOLS = ["smtp", "sasl", "milter", "redis", "firewall", "ready", "log"]
 MANAGED = "Managed by Postseal: change the inventory and run the playbook again, not this file."
 
 PLACED = {
@@ -57,11 +57,7 @@ SPEC = {
         "elements": "dict",
         "default": [],
         "options": {
-            "protocol": {
-                "type": "str",
-                "choices": ["smtp", "sasl", "milter", "redis", "firewall", "ready"],
-                "default": "smtp",
-            },
+            "protocol": {"type": "str", "choices": PROTOCOLS, "default": "smtp"},
             "port": {"type": "int"},
             "address": {"type": "str", "default": "127.0.0.1"},
             "socket": {"type": "path"},

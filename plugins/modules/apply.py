@@ -20,7 +20,7 @@ options:
     description: The service whose files these are. It decides checkers, units and how a change is taken over.
     type: str
     required: true
-    choices: [postfix, dovecot, rspamd, redis-server, postseal-firewall, postseal-containment]
+    choices: [postfix, dovecot, rspamd, redis-server, postseal-firewall, postseal-containment, postseal-log]
   withdraw:
     description:
       - Where the inventory does not ask for the service on this host, take away what an earlier run installed; by
@@ -106,7 +106,7 @@ options:
       protocol:
         description: What the service speaks there.
         type: str
-        choices: [smtp, sasl, milter, redis, firewall, ready]
+        choices: [smtp, sasl, milter, redis, firewall, ready, log]
         default: smtp
       port:
         description: TCP port.

@@ -167,4 +167,4 @@ def arrived(token: str, seconds: float = 20.0) -> tuple[bytes, dict[str, Any]] |
 
 def logged(host: str, unit: str, since: float) -> str:
     """Return what a unit wrote to the journal since ``since`` (seconds since 1970)."""
-    return on(host, f"journalctl -q -u {unit} -o cat --no-pager --since=@{int(since)}")
+    return on(host, f"journalctl -q --namespace=+postseal -u {unit} -o cat --no-pager --since=@{int(since)}")

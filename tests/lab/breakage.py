@@ -31,7 +31,9 @@ LAB = Path("/var/lib/postseal-lab")
 SERVERS = ("10.97.0.2", "10.97.0.3")
 KNOT = "knotc -s /run/knot-primary/knot.sock"
 SAVED = "/root/.postseal-faults.tar"
-SAVED_PATHS = "etc/postfix etc/dovecot etc/rspamd etc/postseal etc/letsencrypt"
+SAVED_PATHS = (
+    "etc/postfix etc/dovecot etc/rspamd etc/postseal etc/letsencrypt etc/systemd/system/postseal-log-expire.service"
+)
 SERVICES = "postfix dovecot rspamd"
 READY = """
 for i in $(seq 100); do
@@ -48,6 +50,7 @@ def save(host: str) -> None:
 def restore(host: str, services: str) -> None:
     """Put a host's configuration back and restart the services, so that no process of theirs remembers the fault."""
     stop = f"systemctl stop {services}; rm -f /etc/postfix/fault* /etc/postseal/dkim/*/stray*; "
+    stop += "chmod 0640 /var/log/journal/*.postseal/*.journal; "
     start = f"systemctl enable -q {SERVICES} certbot.timer && systemctl start {SERVICES}"
     on(host, f"{stop}tar -C / -xpf {SAVED} && {start}; {READY} postqueue -f")
 
@@ -213,14 +216,17 @@ class Report:
 
 
 class Proof:
-    """Runs the proof as pytest does for everybody; the inventory is resolved once, and ``ca`` replaces its bundle."""
+    """Runs the proof as pytest does for everybody; the inventory is resolved once, ``ca`` replaces its bundle, and
+    ``variables`` are further ones of the inventory.
+    """
 
-    def __init__(self, directory: Path, ca: Path) -> None:
+    def __init__(self, directory: Path, ca: Path, **variables: Any) -> None:
         command = [sys.executable, str(ROOT / "tests/verify/proof/resolve.py"), "inventories/lab"]
         environment = {**os.environ, "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg")}
         answer = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, check=True)
         given: dict[str, Any] = json.loads(answer.stdout)
         given["inventory"]["variables"]["postseal_tls"]["ca"] = str(ca)
+        given["inventory"]["variables"] |= variables
         self._given = json.dumps(given).encode()
         self._directory = directory
 

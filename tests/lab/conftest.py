@@ -25,6 +25,7 @@ ORDER = (
     "test_firewall.py",
     "test_senders.py",
     "test_limits.py",
+    "test_log.py",
     "",
 )
 # What the hosts serve: by which test run and after how many failures they were brought to it, or another inventory.

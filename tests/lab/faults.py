@@ -19,6 +19,7 @@ RELAY = "smtpd_client_restrictions= mynetworks=0.0.0.0/0 smtpd_relay_restriction
 MAP = "/etc/rspamd/maps/dkim.map"
 POLICY = "/etc/rspamd/submission.lua"
 SIGNER = "/etc/rspamd/submission.conf"
+EXPIRE = "/etc/systemd/system/postseal-log-expire.service"
 USERS = "/etc/dovecot/submission-users"
 
 
@@ -168,6 +169,8 @@ ROUNDS: tuple[tuple[Fault, ...], ...] = (
         Fault("not enabled", (("HOST-4", B),), B, "systemctl disable -q rspamd", ""),
         main_cf(A, "unsigned when the signer is down", "milter_default_action = accept", ("HOST-5", A)),
         Fault("no renewal", (("HOST-7", A),), A, "systemctl disable -q certbot.timer", ""),
+        edit(A, "logs kept longer", "s/(vacuum-time=)[0-9]+/\\15184000/", EXPIRE, "", ("LOG-1", A)),
+        Fault("open log", (("LOG-2", B),), B, "chmod 0644 /var/log/journal/*.postseal/system.journal", ""),
         Fault("open socket", (("HOST-6", B),), B, "chmod 0666 /var/spool/postfix/rspamd/milter.sock", ""),
     ),
     (

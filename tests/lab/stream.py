@@ -61,8 +61,8 @@ class Mail(threading.Thread):
 def mail(senders: dict[str, Application], *, lossless: bool = True) -> Iterator[list[Mail]]:
     """Send all the while; every message that was accepted must have arrived, with two signatures that verified.
 
-    Where hosts stay up (``lossless``), what was not accepted was told to come again: a session that outlives a change
-    of the signer has lost the process it was talking to.
+    Where hosts stay up (``lossless``) all of it has arrived, and what was not accepted was told to come again: a
+    session that outlives a change of the signer has lost the process it was talking to.
     """
     streams = [Mail(host, by) for host in HOSTS for by in senders.values()]
     for stream in streams:
@@ -80,7 +80,7 @@ def mail(senders: dict[str, Application], *, lossless: bool = True) -> Iterator[
         refused = [f"{stream.host}: {text}" for stream in streams for text in stream.refused if text[0] != "4"]
         assert refused == [], refused[:3]
     verdicts = received(accepted)
-    assert accepted - set(verdicts) == set(), len(accepted - set(verdicts))
+    assert not lossless or accepted <= set(verdicts), len(accepted - set(verdicts))
     wrong = [found for found in verdicts.values() if [one["result"] for one in found["dkim"]] != ["pass", "pass"]]
     assert wrong == [], wrong[:2]
     assert {found["dmarc"] for found in verdicts.values()} == {"pass"}

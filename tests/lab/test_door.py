@@ -218,5 +218,6 @@ def test_what_is_asked_for_is_revealed(host: str, tmp_path_factory: pytest.TempP
 def test_the_sessions_tls_version_is_in_the_log(host: str) -> None:
     token = on(host, "date +%s").strip()
     send(host, OTHER)
-    log = on(host, f"journalctl -q -o cat --no-pager --since=@{token} -t postfix/submissions/smtpd")
+    where = "--namespace=postseal -t postfix/submissions/smtpd"
+    log = on(host, f"journalctl -q {where} -o cat --no-pager --since=@{token}")
     assert re.search(r"TLS connection established from unknown\[10\.97\.0\.1\]: TLSv1\.[23] with cipher", log)

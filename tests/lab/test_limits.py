@@ -141,6 +141,6 @@ def test_the_password_is_in_two_files_that_are_not_for_everybody() -> None:
         # The search itself is in the journal where sudo writes its commands down.
         assert not [
             line
-            for line in on(host, "journalctl -q --no-pager -o cat").splitlines()
+            for line in on(host, "journalctl -q --namespace=+postseal --no-pager -o cat").splitlines()
             if STORE in line and "COMMAND" not in line and "grep" not in line and "AUTH" not in line
         ]

@@ -13,7 +13,7 @@ from .site import HOSTS, on, play, ssh
 
 pytestmark = pytest.mark.usefixtures("standing_site")
 
-THINGS = {"http01", "certificate", "dovecot", "rspamd", "postfix", "postseal-firewall"}
+THINGS = {"http01", "certificate", "dovecot", "rspamd", "postfix", "postseal-firewall", "postseal-log"}
 # That they are not there is noted as well.
 THINGS |= {"redis-server", "postseal-containment"}
 # What happens on the host, how to take it back, and what is not settled meanwhile. {host} is the host's full name.
@@ -28,6 +28,13 @@ DRIFT: dict[str, tuple[str, str, set[str]]] = {
     "a service is stopped": ("systemctl stop dovecot", "systemctl start dovecot", {"dovecot"}),
     "a service is not started at boot": (
         "systemctl disable -q rspamd", "systemctl enable -q rspamd", {"rspamd"},
+    ),
+    "the log is opened up": (
+        "chmod 644 /var/log/journal/*.postseal/system.journal", "chmod 640 /var/log/journal/*.postseal/system.journal",
+        {"postseal-log"},
+    ),
+    "old lines of the log stay": (
+        "systemctl stop postseal-log-expire.timer", "systemctl start postseal-log-expire.timer", {"postseal-log"},
     ),
     "the timer is stopped": ("systemctl stop certbot.timer", "systemctl start certbot.timer", {"certificate"}),
     "the certificate is another": (

@@ -127,7 +127,7 @@ def test_a_fault_that_only_the_chroot_shows_is_undone_at_once(desk: Desk) -> Non
     assert "no SASL authentication mechanisms" in answer["msg"]
     assert desk.same_as_live()
     # master(8) holds a daemon back that died at once, for a minute, whatever a reload tells it: a restart is due.
-    assert "throttling" in desk.sh(f"journalctl -q --since={since} -t postfix/master -o cat")
+    assert "throttling" in desk.sh(f"journalctl -q --namespace=+postseal --since={since} -t postfix/master -o cat")
     for port in ("465", "587 -starttls smtp"):
         assert "250" in desk.sh(
             f"printf 'EHLO x\\r\\n' | timeout 5 openssl s_client -ign_eof -connect 127.0.0.1:{port} || true"
@@ -202,7 +202,9 @@ def test_a_daemon_that_postfix_holds_back_is_brought_back(desk: Desk) -> None:
     # A hand on the live file: every smtpd dies at once, so master(8) starts none for a minute, whatever it reads.
     desk.sh("postconf -e smtpd_sasl_path=private/missing; postfix reload")
     desk.sh("for port in 465 587; do timeout 2 openssl s_client -quiet -connect 127.0.0.1:$port </dev/null; done; true")
-    assert "bad command startup -- throttling" in desk.sh("journalctl -q --since=-10s -t postfix/master -o cat")
+    assert "bad command startup -- throttling" in desk.sh(
+        "journalctl -q --namespace=+postseal --since=-10s -t postfix/master -o cat"
+    )
     answer = desk.apply()
     assert not answer.failed, answer.result
     assert (answer["changed"], answer["action"]) == (True, "restart")

@@ -22,8 +22,8 @@ from .site import on
 A, B = HOSTS
 NAMES = {host: (host, SHARED) for host in HOSTS}
 # Postfix cannot be configured to have the first two; tests/unit/verify/test_starttls.py shows them a server that does.
-# The others need another inventory: test_containment.py.
-ELSEWHERE = {"INJ-1", "TLS-REQ-3", "CONTAIN-1", "CONTAIN-2"}
+# The others need another inventory: test_containment.py, test_log.py.
+ELSEWHERE = {"INJ-1", "TLS-REQ-3", "CONTAIN-1", "CONTAIN-2", "LOG-3"}
 # Faults that need more than a script: the tests below.
 BY_HAND = {"CRT-1", "CRT-2", "CRT-3", "CRT-4", "DANE-2", "DKIM-1", "MSG-2", "MSG-3", "MSG-4", "PTR-1", "SPF-1"}
 

@@ -31,6 +31,11 @@ FILES = {
         "/etc/rspamd/maps/dkim.map",
         "/etc/rspamd/maps/senders.map",
     ),
+    "postseal-log": (
+        "/etc/systemd/journald@postseal.conf",
+        "/etc/systemd/system/systemd-journald@postseal.service.d/postseal.conf",
+        "/etc/postseal/log.py",
+    ),
     "postfix": ("/etc/postfix/main.cf", "/etc/postfix/master.cf", "/etc/postfix/sender_logins"),
 }
 READ = """\

@@ -21,6 +21,7 @@ from ansible_collections.postseal.mail.tests.verify.proof.inside import (
     unexpected_listeners,
     without_counters,
 )
+from ansible_collections.postseal.mail.tests.verify.proof.logs import addresses_in_clear, kept_otherwise, read_by_others
 from ansible_collections.postseal.mail.tests.verify.proof.observe import Observer
 from ansible_collections.postseal.mail.tests.verify.proof.outcome import CheckFailedError
 
@@ -102,3 +103,23 @@ def test_containment(mail_host: MailHost, observed: Observer) -> None:
 def test_nobody_is_suspended(mail_host: MailHost, observed: Observer) -> None:
     if seen := suspended(observed.host_facts(mail_host, "containment")):
         raise CheckFailedError("; ".join(seen), name=seen[0].partition(" ")[0])
+
+
+@check("LOG-1")
+def test_logs_are_kept_as_long_as_declared(mail_host: MailHost, observed: Observer) -> None:
+    if seen := kept_otherwise(observed.host_facts(mail_host, "log"), observed.model.log.retention):
+        raise CheckFailedError("; ".join(seen))
+
+
+@check("LOG-2")
+def test_logs_are_read_by_the_declared_group(mail_host: MailHost, observed: Observer) -> None:
+    readers = observed.model.log.readers
+    if seen := read_by_others(observed.host_facts(mail_host, "log"), readers):
+        raise CheckFailedError("; ".join(seen))
+
+
+@check("LOG-3")
+def test_logs_hold_addresses_only_if_declared(mail_host: MailHost, observed: Observer) -> None:
+    declared = observed.model.log.addresses
+    if seen := addresses_in_clear(observed.host_facts(mail_host, "log"), declared):
+        raise CheckFailedError("; ".join(seen))

@@ -12,7 +12,7 @@ import re
 from collections.abc import Iterable
 from typing import Any, NamedTuple
 
-from . import firewall
+from . import firewall, log
 from .parameters import read_settings, wrong_values
 from .queue_files import in_motion
 from .request import FileSpec
@@ -48,6 +48,7 @@ def check(service: Service, stage: Stage, changed: Iterable[str]) -> list[Findin
         "dovecot": check_dovecot,
         "rspamd": check_rspamd,
         firewall.UNIT: check_firewall,
+        log.UNIT: check_log,
     }.get(service.name)
     # Redis has no checker: whether it takes its configuration shows when it starts, and the old one comes back if not.
     return (own(stage) if own else []) + check_units(service, stage, changed)
@@ -186,6 +187,19 @@ def check_firewall(stage: Stage) -> list[Finding]:
     return _said("nft", done.stderr) or ([Finding("nft", f"exit code {done.returncode}")] if done.returncode else [])
 
 
+def check_log(stage: Stage) -> list[Finding]:
+    """The group that reads must be there, or the journal would not start; the filter must be a program."""
+    findings = []
+    if group := log.unknown_readers(stage.read(log.READERS)):
+        text = f"group {group} does not exist on this host: create it, or name another one in postseal_log.readers"
+        findings.append(Finding("readers", text, log.READERS))
+    try:
+        compile(stage.read(log.FILTER), log.FILTER, "exec")
+    except SyntaxError as problem:
+        findings.append(Finding("filter", str(problem), log.FILTER, problem.lineno or 0))
+    return findings
+
+
 def check_units(service: Service, stage: Stage, changed: Iterable[str]) -> list[Finding]:
     """systemd-analyze(1) must say nothing new: it ends with 0 for an unknown key, section or value.
 
@@ -258,7 +272,7 @@ def must_restart(service: Service, stage: Stage, changed: Iterable[str]) -> bool
     """Say whether a reload would leave the service as it is: a changed unit, a program that knows no reload, and for
     Postfix other interfaces (postconf(5), inet_interfaces and inet_protocols: "you need to stop and start").
     """
-    if unit_files(changed) or service.name in ("redis-server", firewall.UNIT, "postseal-containment"):
+    if unit_files(changed) or service.name in ("redis-server", firewall.UNIT, "postseal-containment", log.UNIT):
         return True
     if service.name != "postfix":
         return False

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 from .errors import HostError
 
 TLS = ("none", "starttls", "wrapped")
-PROTOCOLS = ("smtp", "sasl", "milter", "redis", "firewall", "ready")
+PROTOCOLS = ("smtp", "sasl", "milter", "redis", "firewall", "ready", "log")
 # Indexed databases a table can be compiled to; all other table types are read as they are (postmap(1)).
 MAPS = ("", "lmdb", "hash", "btree")
 

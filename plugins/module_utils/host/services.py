@@ -13,7 +13,7 @@ import subprocess
 from collections.abc import Iterable
 from typing import NamedTuple
 
-from . import firewall
+from . import firewall, log
 from .errors import HostError
 from .request import Paths, Probe
 
@@ -83,6 +83,14 @@ KINDS = {
             "/etc/postseal/containment.py",
             (Probe(protocol="ready", socket="/run/postseal-containment/ready"),),
             15.0,
+            5.0,
+        ),
+        Kind(
+            log.UNIT,
+            ("/usr/bin/journalctl", "/usr/bin/systemd-tmpfiles", "/usr/bin/python3"),
+            log.JOURNALD,
+            (Probe(protocol="log", socket=log.SOCKET),),
+            10.0,
             5.0,
         ),
     )
@@ -193,7 +201,15 @@ class Service:
         """Return what the service wrote to the journal since ``since`` (seconds since 1970), oldest first."""
         units = [f"--unit={unit}" for unit in dict.fromkeys((self.unit, self.daemon))]
         done = subprocess.run(
-            ["journalctl", "--quiet", "--no-pager", "--output=cat", f"--since=@{int(since)}", *units],
+            [
+                "journalctl",
+                "--quiet",
+                "--no-pager",
+                "--output=cat",
+                f"--namespace=+{log.NAMESPACE}",
+                f"--since=@{int(since)}",
+                *units,
+            ],
             stdin=subprocess.DEVNULL,
             capture_output=True,
             check=False,

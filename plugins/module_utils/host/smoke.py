@@ -13,7 +13,7 @@ import re
 import socket
 from collections.abc import Iterable
 
-from . import firewall
+from . import firewall, log
 from .request import Paths, Probe
 
 # A busy host has answered a healthy glance after more than two seconds. Dovecot's authentication server is held up for
@@ -24,6 +24,10 @@ NO_FAULT_AT_RCPT = (450,)
 COUNTERS = "/etc/redis/postseal.conf"
 HELO = "postseal-probe.invalid"  # RFC 2606: a name that never is anybody's
 STRANGER = "postmaster@postseal-probe.invalid"
+
+
+# What is looked at without a connection.
+UNCONNECTED = ("ready", "firewall", "log")
 
 
 class ProbeError(Exception):
@@ -37,12 +41,8 @@ def glance(probe: Probe, paths: Paths, *, thorough: bool = False) -> str:
     handshake would double the cost of a run that changes nothing. But Postfix's master takes connections for a daemon
     that dies at once, so only a greeting shows that it is back.
     """
-    if probe.protocol == "ready":
-        if not os.path.exists(paths.live(probe.socket)):
-            raise ProbeError(f"{probe}: it has not begun its work")
-        return ""
-    if probe.protocol == "firewall":
-        if missing := firewall.stands():
+    if probe.protocol in UNCONNECTED:
+        if missing := _missing(probe, paths):
             raise ProbeError(missing)
         return ""
     try:
@@ -63,6 +63,15 @@ def glance(probe: Probe, paths: Paths, *, thorough: bool = False) -> str:
         raise ProbeError(f"{probe}: {problem}") from None
 
 
+def _missing(probe: Probe, paths: Paths) -> str:
+    """Return what does not stand, of things that nobody connects to; empty if all does."""
+    if probe.protocol == "firewall":
+        return firewall.stands()
+    if probe.protocol == "log":
+        return log.stands()
+    return "" if os.path.exists(paths.live(probe.socket)) else f"{probe}: it has not begun its work"
+
+
 def examine(probe: Probe, paths: Paths, *, trusted: bool = False) -> str:
     """Hold the whole dialog; return what :func:`glance` returns.
 
@@ -72,6 +81,10 @@ def examine(probe: Probe, paths: Paths, *, trusted: bool = False) -> str:
     if probe.protocol in ("sasl", "redis", "firewall", "ready"):
         return glance(probe, paths)
     try:
+        if probe.protocol == "log":
+            if wrong := log.stands() or log.takes_lines():
+                raise ProbeError(wrong)
+            return ""
         if probe.protocol == "milter":
             _examine_milter(probe, paths)
             return ""

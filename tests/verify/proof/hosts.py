@@ -20,11 +20,12 @@ TREES = (
     "/etc/dovecot",
     "/etc/rspamd",
     "/etc/postfix",
+    "/var/lib/postseal-log",
     "/var/spool/postfix/private",
     "/var/spool/postfix/rspamd",
 )
 # All that survey.collect needs of module_utils/host: as a command line, the whole of it would be too long.
-SURVEY = ("dkim_state", "durable", "errors", "keys", "queue_files", "survey")
+SURVEY = ("dkim_state", "durable", "errors", "keys", "log", "logwatch", "queue_files", "survey")
 UNITS = (
     "postfix.service",
     "postfix@-.service",
@@ -32,6 +33,8 @@ UNITS = (
     "rspamd.service",
     "certbot.timer",
     "postseal-containment.service",
+    "redis-server.service",
+    "postseal-guard.service",
 )
 PARAMETERS = (
     "smtpd_milters",

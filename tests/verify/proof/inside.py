@@ -17,6 +17,7 @@ from .judge import listens_to_the_world
 SECRETS = (
     (re.compile(r"/etc/postseal/dkim/.+\.key"), ("root", "_rspamd")),
     (re.compile(r"/etc/postseal/(tls/.+\.key|containment\.json)"), ("root",)),
+    (re.compile(r"/var/lib/postseal-log/key"), ("root",)),
     (re.compile(r"/etc/letsencrypt/(archive|keys|accounts)/.+(privkey|private_key|_key-certbot)[^/]*"), ("root",)),
     (re.compile(r"/etc/dovecot/[^/]*(users|passwd)[^/]*"), ("root", "dovecot", "postfix")),
     (re.compile(r"/etc/postfix/[^/]*(sasl|passw)[^/]*"), ("root", "postfix")),

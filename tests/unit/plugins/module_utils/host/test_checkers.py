@@ -47,7 +47,7 @@ def test_a_secret_file_is_for_root_alone_unless_said_otherwise() -> None:
 
 def test_an_unknown_service_is_refused_with_the_known_ones() -> None:
     with pytest.raises(
-        HostError, match="dovecot, postfix, postseal-containment, postseal-firewall, redis-server, rspamd"
+        HostError, match="dovecot, postfix, postseal-containment, postseal-firewall, postseal-log, redis-server, rspamd"
     ):
         services.service_for("exim")
 
