@@ -10,13 +10,13 @@ from __future__ import annotations
 
 from base64 import b64decode
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from ..mailauth import dkim
 from ..model.keys import HostKeys
 from ..model.types import Model
-from .states import REMOVED, REVOKED, SIGNING, KeyState, Lifecycle, united
+from .states import REMOVED, REVOKED, SIGNING, UNDER_WAY, KeyState, Lifecycle, united
 
 Published = Mapping[tuple[str, str], Sequence[bytes] | Exception]
 """By domain and selector the TXT data that is published, or why that cannot be told."""
@@ -81,6 +81,9 @@ def adopt(
     known = _as_it_is(model, held, now)
     for key in taken:
         if known.find(*key.name) is None:
+            # Keys that were made meanwhile and do not sign yet would retire it at once.
+            spare = [one for one in known.of(key.domain, *UNDER_WAY) if one.algorithm == key.algorithm]
+            known = known.put(*(replace(one, state=REMOVED, since=now) for one in spare))
             known = known.put(KeyState(*key.name, key.algorithm, SIGNING, now, judge.record(key)))
     return Adoption(known, tuple(taken), tuple(judge.notes))
 

@@ -19,6 +19,8 @@ from ansible_collections.postseal.mail.plugins.module_utils.dkim.adopt import (
     belongs,
 )
 from ansible_collections.postseal.mail.plugins.module_utils.dkim.states import (
+    PLANNED,
+    PUBLISHED,
     REMOVED,
     RETIRING,
     REVOKED,
@@ -148,6 +150,15 @@ def test_keys_that_come_back_from_a_backup_go_on_where_they_were() -> None:
     known = Lifecycle((KeyState("example.com", "mail", "rsa2048", RETIRING, THEN),))
     adoption = _adopt(KEY, held=(HostKeys(A, (), (), known), HELD[1]))
     assert (adoption.known, adoption.keys) == (known, (KEY,))
+
+
+@pytest.mark.parametrize("state", [PLANNED, PUBLISHED])
+def test_a_key_that_was_made_meanwhile_gives_way(state: str) -> None:
+    meanwhile = KeyState("example.com", "new", "rsa2048", state, THEN)
+    others = (replace(meanwhile, selector="e", algorithm="ed25519"), replace(meanwhile, domain="example.org"))
+    known = _adopt(KEY, held=(HostKeys(A, (), (), Lifecycle((meanwhile, *others))), HELD[1])).known
+    assert {known.find(*key.name) for key in others} == set(others)
+    assert known.find(*meanwhile.name) == replace(meanwhile, state=REMOVED, since=NOW)
 
 
 def test_what_signed_before_there_were_states_goes_on_signing() -> None:
