@@ -172,9 +172,8 @@ class _Judge:
                     self.problems.append(f"{_called(key)}: {keys.host} holds another key of that selector")
         state = united(keys.lifecycle for keys in self.held).find(*key.name)
         if state and state.state in (REVOKED, REMOVED):
-            self.problems.append(
-                f"{_called(key)}: the selector was {state.state} on {state.since:%Y-%m-%d} and is not used again"
-            )
+            # A backup holds such keys; the one of a selector that is over never signs again.
+            self.notes.append(f"{_called(key)} was left alone: it was {state.state} on {state.since:%Y-%m-%d}")
 
 
 def belongs(key: Found, record: dkim.Dkim) -> bool:
