@@ -7,12 +7,14 @@ from __future__ import annotations
 import difflib
 import os
 from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime
 from typing import Any
 
 from ansible.errors import AnsibleActionFail, AnsibleError
 from ansible.template import trust_as_template
 
 from ..module_utils.dkim.signing import signing_keys
+from ..module_utils.dkim.states import text
 from ..module_utils.model.keyplan import from_dict
 from ..plugin_utils.inventory import load_model
 from ..plugin_utils.remote import RUN, RemoteAction
@@ -185,6 +187,7 @@ def _signs(known: Mapping[str, Any]) -> dict[str, Any]:
     return {
         "host": known["this"].name,
         "run": RUN,
+        "at": text(datetime.now(tz=UTC)),
         "keys": [[key.domain, key.selector] for key in known.get("signing", ())],
     }
 

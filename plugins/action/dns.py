@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict, replace
+from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
 from threading import Lock
@@ -16,7 +17,7 @@ from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
 
 from ..module_utils.dkim.lifecycle import Sight
-from ..module_utils.dkim.states import UNDER_WAY, united
+from ..module_utils.dkim.states import UNDER_WAY, text, united
 from ..module_utils.dns.errors import DnsError
 from ..module_utils.dns.limits import Limits
 from ..module_utils.dns.prepare import Options, Preparation, prepare, prepare_restore
@@ -116,17 +117,17 @@ def _under_way(model: Model, keys: list[dict[str, Any]], preparation: Preparatio
         return []
     from ..module_utils.dns.sight import look  # noqa: PLC0415  # it needs dnspython
 
-    found = []
+    found, at = [], datetime.now(tz=UTC)
     for item in preparation.zones:
         wanted: dict[Key, Value | None] = {c.key: c.value for c in item.job.claims if c.key in waiting}
         servers = item.job.provider.authorities(item.snapshot) if wanted else ()
         for seen in look(item.job.zone, servers, wanted):
             key = waiting.pop(seen.key)
             stale = max(seen.stale, model.dns.ttl)
-            found.append(Sight(key.domain, key.selector, seen.exact, stale, seen.detail))
+            found.append(Sight(key.domain, key.selector, at, seen.exact, stale, seen.detail))
     unseen = "its zone could not be read or written"
-    found += [Sight(key.domain, key.selector, False, 0, unseen) for key in waiting.values()]
-    return [asdict(one) for one in found]
+    found += [Sight(key.domain, key.selector, at, False, 0, unseen) for key in waiting.values()]
+    return [{**asdict(one), "at": text(one.at)} for one in found]
 
 
 def _asking(model: Model) -> Resolve:

@@ -12,14 +12,16 @@ from typing import Any
 from ansible.errors import AnsibleActionFail
 
 from ..module_utils.dkim.lifecycle import LifecycleError
-from ..module_utils.dkim.signing import superseded, switched
+from ..module_utils.dkim.signing import superseded
 from ..module_utils.dkim.states import Lifecycle, StateError, from_document, to_document, united
 from ..module_utils.model.keyplan import KeyPlan, complete, from_dict, plan, relevant, to_dict
 from ..module_utils.model.types import MailHost, Model
 from ..plugin_utils.inventory import load_model
 from ..plugin_utils.remote import RUN, RemoteAction
-from ..plugin_utils.wishes import WISHES, sights, wishes
+from ..plugin_utils.wishes import WISHES, sights, switches, wishes
 
+# Hosts are told one by one, and all the same: the moment is that of the run, as of what it saw.
+STARTED = datetime.now(tz=UTC).replace(microsecond=0)
 STATES = ("read", "present", "exported", "received", "seen", "retired")
 SPEC = {
     "state": {"type": "str", "choices": list(STATES), "default": "read"},
@@ -47,12 +49,11 @@ class ActionModule(RemoteAction):
         if arguments["state"] == "read":
             return self._read(model, host, variables)
         held = [from_dict(raw) for raw in arguments["held"]]
-        now = datetime.now(tz=UTC).replace(microsecond=0)
         if arguments["state"] in ("seen", "retired"):
             return self._move_on(model, host, united(keys.lifecycle for keys in held), arguments, variables)
         try:
-            asked = wishes(arguments["wishes"], model, now)
-            todo = plan(model, held, host, now, asked)
+            asked = wishes(arguments["wishes"], model, STARTED)
+            todo = plan(model, held, host, STARTED, asked)
         except (LifecycleError, ValueError) as error:
             raise AnsibleActionFail(str(error)) from None
         step = {"present": self._present, "exported": self._exported, "received": self._received}[arguments["state"]]
@@ -94,13 +95,10 @@ class ActionModule(RemoteAction):
         self, model: Model, host: MailHost, known: Lifecycle, arguments: dict[str, Any], variables: dict[str, Any]
     ) -> dict[str, Any]:
         """Write down what keys come to by what was seen of them, or by what hosts sign with."""
-        now = datetime.now(tz=UTC).replace(microsecond=0)
         if arguments["state"] == "seen":
-            turn = sights(model, known, arguments["seen"], now)
+            turn = sights(model, known, arguments["seen"])
         else:
-            # Only what was found in this very run: a fact cache may remember another one's.
-            signing = {one["host"]: map(tuple, one["keys"]) for one in arguments["signing"] if one["run"] == RUN}
-            turn = switched(model, known, signing, now)
+            turn = switches(model, known, arguments["signing"], RUN, STARTED)
         before = self._known(model, host, variables)
         result: dict[str, Any] = {"changed": turn.known != before, "notes": list(turn.notes)}
         if not result["changed"]:

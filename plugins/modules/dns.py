@@ -108,6 +108,7 @@ dkim:
   contains:
     domain: {description: The domain., type: str}
     selector: {description: The selector., type: str}
+    at: {description: When it was looked at (UTC)., type: str}
     exact: {description: Whether every server answers with exactly this key., type: bool}
     stale: {description: For how many seconds resolvers may hold on to what was there before., type: int}
     detail: {description: What was seen otherwise., type: str}

@@ -9,8 +9,8 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from ..module_utils.dkim.lifecycle import Sight, Turn, Wishes
-from ..module_utils.dkim.signing import seen
-from ..module_utils.dkim.states import Lifecycle
+from ..module_utils.dkim.signing import seen, switched
+from ..module_utils.dkim.states import Lifecycle, moment
 from ..module_utils.model import values
 from ..module_utils.model.problems import Invalid
 from ..module_utils.model.types import Model
@@ -62,6 +62,16 @@ def _postponed(said: str, domains: Iterable[str], now: datetime) -> dict[str, da
     return dict.fromkeys(domains, now + timedelta(seconds=seconds))
 
 
-def sights(model: Model, known: Lifecycle, found: Iterable[Mapping[str, Any]], now: datetime) -> Turn:
+def sights(model: Model, known: Lifecycle, found: Iterable[Mapping[str, Any]]) -> Turn:
     """Return what keys come to by what the ``dns`` action saw of their records."""
-    return seen(model, known, [Sight(**one) for one in found], now)
+    return seen(model, known, [Sight(**{**one, "at": moment(one["at"])}) for one in found])
+
+
+def switches(model: Model, known: Lifecycle, found: Iterable[Mapping[str, Any]], run: str, otherwise: datetime) -> Turn:
+    """Return what keys come to by what hosts were seen to sign with in this ``run``, as of the last of them.
+
+    A fact cache may remember another run's. ``otherwise`` is when nothing was seen.
+    """
+    listed = [one for one in found if one["run"] == run]
+    signing = {one["host"]: [(domain, selector) for domain, selector in one["keys"]] for one in listed}
+    return switched(model, known, signing, max((moment(one["at"]) for one in listed), default=otherwise))

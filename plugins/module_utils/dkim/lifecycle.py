@@ -55,6 +55,7 @@ class Turn:
 class Sight:
     """What was seen of one key's record.
 
+    :param at: when (UTC)
     :param exact: every authoritative server answers with exactly this key
     :param stale: for how many seconds resolvers may go on with what was there before, at most
     :param detail: what was seen otherwise
@@ -62,6 +63,7 @@ class Sight:
 
     domain: str
     selector: str
+    at: datetime
     exact: bool
     stale: int
     detail: str = ""

@@ -14,7 +14,7 @@ from .lifecycle import Sight, Turn
 from .states import PLANNED, PUBLISHED, RETIRING, SIGNING, UNDER_WAY, KeyState, Lifecycle
 
 
-def seen(model: Model, known: Lifecycle, sights: Iterable[Sight], now: datetime) -> Turn:
+def seen(model: Model, known: Lifecycle, sights: Iterable[Sight]) -> Turn:
     """Return what keys under way come to by what was seen of their records.
 
     A key signs once all servers have been seen with it for as long as resolvers may hold on to what was there before,
@@ -29,14 +29,14 @@ def seen(model: Model, known: Lifecycle, sights: Iterable[Sight], now: datetime)
         if not sight.exact:
             if key.state == PUBLISHED:
                 # What was seen is gone from a server, so that the wait begins anew.
-                moved = moved.put(replace(key, since=now))
+                moved = moved.put(replace(key, since=sight.at))
             notes.append(f"{key.domain}: {key.selector} does not sign yet: {sight.detail}")
             continue
         if key.state == PLANNED:
-            key = replace(key, state=PUBLISHED, since=now)
+            key = replace(key, state=PUBLISHED, since=sight.at)
         wait = timedelta(seconds=max(domain.dkim.prepublish, sight.stale) if known.of(key.domain, SIGNING) else 0)
-        if key.since + wait <= now:
-            key = replace(key, state=SIGNING, since=now)
+        if key.since + wait <= sight.at:
+            key = replace(key, state=SIGNING, since=sight.at)
         moved = moved.put(key)
     return Turn(moved, (), tuple(notes))
 

@@ -95,7 +95,7 @@ class World:
                 for name in set(server) - wanted:
                     del server[name]
         self._at("published", cut)
-        turn = seen(self.model, known, self.sights(), self.now)
+        turn = seen(self.model, known, self.sights())
         self._write("seen", turn.known, cut)
         for host in HOSTS:
             if host not in down:
@@ -107,7 +107,14 @@ class World:
 
     def sights(self) -> list[Sight]:
         return [
-            Sight(key.domain, key.selector, all(key.name in server for server in self.servers), STALE, "a server lags")
+            Sight(
+                key.domain,
+                key.selector,
+                self.now,
+                all(key.name in server for server in self.servers),
+                STALE,
+                "a server lags",
+            )
             for key in self.known().keys
             if key.state in UNDER_WAY
         ]
