@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 from ansible_collections.postseal.mail.plugins.module_utils.model.types import Domain, MailHost, Model
 from ansible_collections.postseal.mail.tests.verify.proof import report
-from ansible_collections.postseal.mail.tests.verify.proof.catalogue import remedy
+from ansible_collections.postseal.mail.tests.verify.proof.catalogue import catalogue, remedy
 from ansible_collections.postseal.mail.tests.verify.proof.claimed import Claims
 from ansible_collections.postseal.mail.tests.verify.proof.given import (
     ROOT,
@@ -40,8 +40,11 @@ from ansible_collections.postseal.mail.tests.verify.proof.targets import (
 )
 
 COULD_NOT_RUN = 2
-# Category, letter and word for pytest's progress; passed and failed have theirs already.
+# Category, letter and word for pytest's progress; passed and failed have theirs already. A warning is no failure of the
+# run, which is why pytest is told that it passed.
 SHOWN = {
+    Status.WARNED.value: ("warning", "W", "WARNING"),
+    Status.NOTED.value: ("info", "I", "INFO"),
     Status.NOT_TESTED.value: ("not tested", "N", "NOT TESTED"),
     Status.NOT_APPLICABLE.value: ("not applicable", "-", "NOT APPLICABLE"),
 }
@@ -174,6 +177,12 @@ def observed(pytestconfig: pytest.Config) -> Observer:
     return observer
 
 
+@pytest.fixture
+def evidence() -> list[str]:
+    """What a check rests its judgement on, one line each: a report shows it whatever the end."""
+    return []
+
+
 @pytest.fixture(scope="session")
 def claims(observed: Observer) -> Claims:
     return Claims(observed)
@@ -201,7 +210,9 @@ def pytest_runtest_makereport(
     item.config.stash[RESULTS].items.append(result)
     finished.user_properties.append(("status", result.status.value))
     text = f"{result.status.value}: {result.observed}"
-    if result.status in (Status.NOT_TESTED, Status.NOT_APPLICABLE):
+    if result.status in (Status.WARNED, Status.NOTED):
+        finished.outcome, finished.longrepr = "passed", None
+    elif result.status in (Status.NOT_TESTED, Status.NOT_APPLICABLE):
         finished.outcome = "skipped"
         finished.longrepr = (str(item.path), item.location[1] or 0, text)
     elif result.status is Status.FAILED:
@@ -213,20 +224,27 @@ def _result(item: pytest.Item, call: pytest.CallInfo[None]) -> Result:
     parameters = _parameters(item)
     target = ", ".join(map(_target, parameters.values())) or "-"
     identifier = str(getattr(getattr(item, "function", None), "check_id", item.name))
-    error = call.excinfo.value if call.excinfo else None
-    if error is None:
-        return Result(identifier, target, Status.PASSED, seconds=call.duration)
+    context = {key: text for value in parameters.values() for key, text in _context(value).items()}
+    status, observed, advice = _end(identifier, call.excinfo.value if call.excinfo else None, context)
+    evidence = tuple(getattr(item, "funcargs", {}).get("evidence", ()))
+    belongs = {key: context.get(key, "") for key in ("host", "domain")}
     given = _given(item.config)
-    hidden = report.secrets(given.model)
+    advice = advice.replace("ansible-playbook", given.command)
+    result = Result(identifier, target, status, observed, advice, call.duration, evidence, **belongs)
+    return report.without(result, report.secrets(given.model))
+
+
+def _end(identifier: str, error: BaseException | None, context: dict[str, str]) -> tuple[Status, str, str]:
+    """Return how a check ended, what was seen and, for a finding, what to do."""
+    if error is None:
+        return Status.PASSED, "", ""
     if isinstance(error, CheckFailedError):
-        context = {key: text for value in parameters.values() for key, text in _context(value).items()}
-        advice = remedy(identifier, {**context, **error.remedy}).replace("ansible-playbook", given.command)
-        failed = Result(identifier, target, Status.FAILED, error.observed, advice, call.duration)
-        return report.without(failed, hidden)
+        advice = remedy(identifier, {**context, **error.remedy})
+        return Status.of(catalogue()[identifier].level), error.observed, advice
     if isinstance(error, NotApplicableError):
-        return Result(identifier, target, Status.NOT_APPLICABLE, str(error), seconds=call.duration)
+        return Status.NOT_APPLICABLE, str(error), ""
     reason = str(error) if isinstance(error, NotTestedError) else f"the check itself is broken: {error!r}"
-    return report.without(Result(identifier, target, Status.NOT_TESTED, reason, seconds=call.duration), hidden)
+    return Status.NOT_TESTED, reason, ""
 
 
 def pytest_report_teststatus(report: pytest.TestReport) -> tuple[str, str, str] | None:
@@ -255,6 +273,6 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
     run = report.Run(model.environment, state.started, time.time(), hosts, domains)
     terminalreporter.ensure_newline()
     for line in report.lines(results, run):
-        terminalreporter.line(line, red=line.startswith("FAILED"), yellow=line.startswith("NOT TESTED"))
+        terminalreporter.line(line, red=line.startswith("FAILED"), yellow=line.startswith(("NOT TESTED", "WARNING")))
     written = report.write(results, run, Path(config.getoption("--report-directory")))
     terminalreporter.line(f"report: {', '.join(map(str, written))}")

@@ -6,10 +6,14 @@ from __future__ import annotations
 
 import importlib
 from collections import Counter
+from dataclasses import asdict
 from pathlib import Path
 from string import Formatter
+from typing import Any
 
 import pytest
+import yaml
+from ansible_collections.postseal.mail.tests.verify.proof import catalogue as module
 from ansible_collections.postseal.mail.tests.verify.proof.catalogue import (
     FILE,
     CatalogueError,
@@ -54,6 +58,29 @@ def test_entries_are_whole_sentences(identifier: str) -> None:
     entry = catalogue()[identifier]
     assert entry.why.endswith(".")
     assert not entry.title.endswith(".")
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"sources": []},
+        {"sources": "RFC 5321"},
+        {"level": "fatal"},
+        {"vantage": "dns"},
+        {"category": "other"},
+        {"why": ""},
+        {"extra": "x"},
+    ],
+    ids=",".join,
+)
+def test_an_entry_that_is_not_whole_is_refused(
+    change: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    entry = {**asdict(catalogue()["PTR-1"]), "sources": ["RFC 1912 2.1"], **change}
+    (tmp_path / "catalogue.yml").write_text(yaml.safe_dump([entry]))
+    monkeypatch.setattr(module, "FILE", tmp_path / "catalogue.yml")
+    with pytest.raises(CatalogueError, match="PTR-1"):
+        catalogue.__wrapped__()
 
 
 def test_a_remedy_is_filled_in_and_keeps_what_nobody_knows() -> None:
