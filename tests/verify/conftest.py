@@ -16,6 +16,8 @@ from ansible_collections.postseal.mail.plugins.module_utils.model.types import D
 from ansible_collections.postseal.mail.tests.verify.proof import report
 from ansible_collections.postseal.mail.tests.verify.proof.catalogue import catalogue, remedy
 from ansible_collections.postseal.mail.tests.verify.proof.claimed import Claims
+from ansible_collections.postseal.mail.tests.verify.proof.counted import totals
+from ansible_collections.postseal.mail.tests.verify.proof.expiries import expiries
 from ansible_collections.postseal.mail.tests.verify.proof.given import (
     ROOT,
     Given,
@@ -32,6 +34,7 @@ from ansible_collections.postseal.mail.tests.verify.proof.outcome import (
     Results,
     Status,
 )
+from ansible_collections.postseal.mail.tests.verify.proof.replies import explanations
 from ansible_collections.postseal.mail.tests.verify.proof.targets import (
     Endpoint,
     endpoints,
@@ -40,6 +43,7 @@ from ansible_collections.postseal.mail.tests.verify.proof.targets import (
 )
 
 COULD_NOT_RUN = 2
+SSLYZE = ROOT / ".venv-sslyze/bin/sslyze"
 # Category, letter and word for pytest's progress; passed and failed have theirs already. A warning is no failure of the
 # run, which is why pytest is told that it passed.
 SHOWN = {
@@ -77,6 +81,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption("--vault-password-file", help="for the inventory, as ansible-playbook takes it")
     group.addoption("--handover-fd", type=int, help="read the inventory from this descriptor (the action does)")
     group.addoption("--report-directory", default=str(ROOT / "report"), help="where verify.json and verify.xml go")
+    group.addoption("--sslyze", default=str(SSLYZE), help="the program; nothing is scanned where there is none")
     group.addoption("--delivery-timeout", type=float, default=30.0, help="seconds to wait for the probe message")
 
 
@@ -166,7 +171,12 @@ def pytest_collection_finish(session: pytest.Session) -> None:
         return
     given = _given(session.config)
     state.directory = tempfile.TemporaryDirectory(prefix="postseal-verify-")
-    settings = Settings(Path(state.directory.name), session.config.getoption("--delivery-timeout"))
+    sslyze = Path(session.config.getoption("--sslyze"))
+    settings = Settings(
+        Path(state.directory.name),
+        session.config.getoption("--delivery-timeout"),
+        sslyze if sslyze.is_file() else None,
+    )
     state.observer = Observer(given.model, given.connections, settings)
 
 
@@ -226,7 +236,7 @@ def _result(item: pytest.Item, call: pytest.CallInfo[None]) -> Result:
     identifier = str(getattr(getattr(item, "function", None), "check_id", item.name))
     context = {key: text for value in parameters.values() for key, text in _context(value).items()}
     status, observed, advice = _end(identifier, call.excinfo.value if call.excinfo else None, context)
-    evidence = tuple(getattr(item, "funcargs", {}).get("evidence", ()))
+    evidence = (*getattr(item, "funcargs", {}).get("evidence", ()), *explanations(observed))
     belongs = {key: context.get(key, "") for key in ("host", "domain")}
     given = _given(item.config)
     advice = advice.replace("ansible-playbook", given.command)
@@ -270,7 +280,8 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
         return
     model = state.given.model
     hosts, domains = (tuple(item.name for item in items) for items in (model.hosts, model.domains))
-    run = report.Run(model.environment, state.started, time.time(), hosts, domains)
+    ends = tuple(expiries(state.observer))
+    run = report.Run(model.environment, state.started, time.time(), hosts, domains, totals(), ends)
     terminalreporter.ensure_newline()
     for line in report.lines(results, run):
         terminalreporter.line(line, red=line.startswith("FAILED"), yellow=line.startswith(("NOT TESTED", "WARNING")))

@@ -1,6 +1,6 @@
 # Copyright: the Postseal maintainers
 # GNU General Public License v3.0 or later (see LICENSE)
-"""Which DMARC policy receivers apply to a domain: the tree walk of RFC 9989 4.10, which replaced the public suffix list."""
+"""Which DMARC policy receivers apply to a domain: the tree walk of RFC 9989 4.10."""
 
 from __future__ import annotations
 

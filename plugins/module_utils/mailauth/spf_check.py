@@ -21,13 +21,13 @@ _PREFIX = re.compile(r"(?:/(?P<four>[0-9]+))?(?://(?P<six>[0-9]+))?$")
 
 @dataclass(frozen=True)
 class Verdict:
-    """``result`` is one of RFC 7208 2.6: none, neutral, pass, fail, softfail, temperror, permerror; ``why`` in words."""
+    """A result of RFC 7208 2.6 (none, neutral, pass, fail, softfail, temperror, permerror), and why in words."""
 
     result: str
     why: str = ""
 
 
-class _Ended(Exception):  # noqa: N818  # an end, not an error of ours
+class _Ended(Exception):  # an end, not an error of ours
     def __init__(self, result: str, why: str) -> None:
         super().__init__(why)
         self.verdict = Verdict(result, why)

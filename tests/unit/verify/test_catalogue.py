@@ -23,7 +23,7 @@ from ansible_collections.postseal.mail.tests.verify.proof.catalogue import (
 )
 
 # What conftest.py and the checks can fill in.
-FIELDS = {"host", "name", "address", "port", "domain", "record", "size", "unit", "path"}
+FIELDS = {"host", "name", "address", "port", "domain", "record", "size", "unit", "path", "fix"}
 
 
 def _checks() -> Counter[str]:
@@ -86,3 +86,10 @@ def test_an_entry_that_is_not_whole_is_refused(
 def test_a_remedy_is_filled_in_and_keeps_what_nobody_knows() -> None:
     assert remedy("PTR-1", {"address": "192.0.2.1"}).startswith("Ask the provider of 192.0.2.1 to set")
     assert "<host>" in remedy("PTR-1", {"address": "192.0.2.1"})
+
+
+def test_every_check_has_a_fault_that_it_was_seen_to_find() -> None:
+    table = (Path(FILE).parents[2] / "docs/verify-faults.md").read_text("utf-8").partition("## By check")[2]
+    rows = [line.strip("| ").split(" | ") for line in table.splitlines() if line.startswith("| ")][1:]
+    assert [row[0] for row in rows] == list(catalogue())
+    assert [row[0] for row in rows if len(row) < 3 or not row[2].strip(" |")] == []

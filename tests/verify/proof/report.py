@@ -94,6 +94,9 @@ def lines(results: Results, run: Run) -> list[str]:
         said += [f"{word} {target}: {reason} ({', '.join(checks)})" for (target, reason), checks in gaps.items()]
     count = Counter(result.status for result in results.items)
     said.append(f"{len(results.items)} checks in {run.seconds:.1f} s: {_counts(count)}")
+    if run.connections:
+        cost = ", ".join(f"{number} {kind}" for kind, number in sorted(run.connections.items()))
+        said.append(f"connections and questions: {cost}")
     return said
 
 

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 import pytest
 from ansible_collections.postseal.mail.plugins.module_utils.dns.records import Value
@@ -82,7 +83,7 @@ def test_never_more_than_eight_queries_and_always_towards_the_root(labels: list[
     asked = list(places(domain))
     assert asked[0] == domain
     assert len(asked) == min(len(labels), 8)
-    assert all(longer.endswith("." + shorter) for longer, shorter in zip(asked, asked[1:], strict=False))
+    assert all(longer.endswith("." + shorter) for longer, shorter in pairwise(asked))
 
 
 @pytest.mark.parametrize(
