@@ -181,12 +181,12 @@ def wait(lab: config.Lab, seconds: float = 30) -> None:
 
 
 def write_bundle(lab: config.Lab) -> None:
-    """ca.pem: what a client of the lab's ACME authority has to trust, for its API and for what it issues.
+    """ca.pem: what a client of the lab has to trust: its ACME authority's API, what that issues, the policy host.
 
     Pebble makes a new issuing root at each start; the file is rewritten when that has happened.
     """
     address = lab.host("internet").address
     root = fetch(f"https://{address}:15000/roots/0").decode()
-    text = (config.PKI / "acme-ca.crt").read_text() + root
+    text = "".join((config.PKI / f"{name}-ca.crt").read_text() for name in ("acme", "policy")) + root
     if not config.CA_BUNDLE.exists() or config.CA_BUNDLE.read_text() != text:
         credentials.write(config.CA_BUNDLE, text, 0o644)

@@ -49,7 +49,8 @@ def save(host: str) -> None:
 
 def restore(host: str, services: str) -> None:
     """Put a host's configuration back and restart the services, so that no process of theirs remembers the fault."""
-    stop = f"systemctl stop {services}; rm -f /etc/postfix/fault* /etc/postseal/dkim/*/stray*; "
+    stop = f"systemctl stop {services}; rm -f /etc/postfix/fault* /etc/postseal/dkim/*/stray* "
+    stop += "/var/spool/postfix/corrupt/FAULT; systemctl restart postseal-firewall; "
     stop += "chmod 0640 /var/log/journal/*.postseal/*.journal; "
     start = f"systemctl enable -q {SERVICES} certbot.timer && systemctl start {SERVICES}"
     on(host, f"{stop}tar -C / -xpf {SAVED} && {start}; {READY} postqueue -f")
@@ -206,12 +207,16 @@ class Report:
         """Return (check, target) of the results with a status."""
         return {(entry["id"], entry["target"]) for entry in self.results if entry["status"] == status}
 
+    def findings(self) -> set[tuple[str, str]]:
+        """Return (check, target) of what was found wrong, of every level."""
+        return set.union(*map(self.having, ("failed", "warning", "info")))
+
     def describe(self) -> str:
         """Return what did not pass, one line each."""
         return "\n".join(
             f"{entry['status']} {entry['id']} {entry['target']}: {entry['observed']}"
             for entry in self.results
-            if entry["status"] in ("failed", "not tested")
+            if entry["status"] not in ("passed", "not applicable")
         )
 
 
@@ -230,13 +235,14 @@ class Proof:
         self._given = json.dumps(given).encode()
         self._directory = directory
 
-    def run(self) -> Report:
-        """Run it and return its report."""
+    def run(self, sslyze: Path | None = None) -> Report:
+        """Run it, with ``sslyze`` only if that is given, and return its report."""
         reading, writing = os.pipe()
         os.write(writing, self._given)
         os.close(writing)
         command = [sys.executable, "-m", "pytest", "tests/verify", "-q", "-p", "no:cacheprovider"]
         command += [f"--handover-fd={reading}", f"--report-directory={self._directory}", "--delivery-timeout=12"]
+        command.append(f"--sslyze={sslyze or ''}")
         try:
             answer = subprocess.run(
                 command, cwd=ROOT, pass_fds=[reading], capture_output=True, text=True, check=False, timeout=180

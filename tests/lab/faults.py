@@ -2,9 +2,9 @@
 # GNU General Public License v3.0 or later (see LICENSE)
 """The faults of test_verify_faults.py: what is broken, where, and exactly what the proof must then find.
 
-Expected failures are (check, part of the target). A fault may make several checks fail where one thing cannot break
-without the other; that is said beside it. Faults of one round are told apart by check and target, and none
-may hide another.
+Expected findings, failures and warnings alike, are (check, part of the target). A fault may make several checks find
+something where one thing cannot break without the other; that is said beside it. Faults of one round are told apart by
+check and target, and none may hide another.
 """
 
 from __future__ import annotations
@@ -15,12 +15,16 @@ from .breakage import Record
 
 A, B = "sender-a.sender.test", "sender-b.sender.test"
 SHARED, SHOP = "smtp.sender.test", "shop.test"
+PARKED = "parked.test"
+OURS = "ip4:10.97.0.21 ip6:fd97::21 ip4:10.97.0.22 ip6:fd97::22"
 RELAY = "smtpd_client_restrictions= mynetworks=0.0.0.0/0 smtpd_relay_restrictions=permit_mynetworks,reject"
 MAP = "/etc/rspamd/maps/dkim.map"
 POLICY = "/etc/rspamd/submission.lua"
 SIGNER = "/etc/rspamd/submission.conf"
 EXPIRE = "/etc/systemd/system/postseal-log-expire.service"
 USERS = "/etc/dovecot/submission-users"
+OPENSSL = "/etc/postfix/openssl.cnf"
+LIBRARY = "$(readlink -f /usr/lib/*/libssl.so.3)"
 
 
 @dataclass(frozen=True)
@@ -70,14 +74,29 @@ def sender(owner: str, rrtype: str, *values: str) -> Record:
 ROUNDS: tuple[tuple[Fault, ...], ...] = (
     (
         service(A, "mail before TLS", 587, "smtpd_tls_security_level=may", ("TLS-REQ-1", f"{A} ")),
+        main_cf(A, "queues on demand", "smtpd_discard_ehlo_keywords = silent-discard", ("CMD-1", A)),
+        main_cf(B, "the software is told", "smtpd_banner = $myhostname ESMTP $mail_name", ("CMD-2", B)),
         main_cf(B, "another size limit", "message_size_limit = 1000000", ("LIM-1", B)),
-        records("no MX", (shop("", "MX"),), ("MX-1", SHOP)),
+        # The reports on the other domain go there, too.
+        records("no MX", (shop("", "MX"),), ("MX-1", SHOP), ("DMARC-5", PARKED)),
         records("another authority", (sender(A, "CAA", '0 issue "other.test"'),), ("CAA-1", A)),
         # A port that does not speak TLS cannot serve submission inside TLS either.
         service(A, "no TLS on 465", 465, "smtpd_tls_wrappermode=no", ("TLS-REQ-2", ":465"), ("PORT-1", ":465")),
         # Who may relay without a login may do so after a failed one.
         service(B, "open relay", 587, RELAY, ("RELAY-1", B), ("RELAY-2", B)),
         records("no SRV", (shop("_submissions._tcp", "SRV"),), ("SRV-1", SHOP)),
+        # More terms than ours are nothing wrong in themselves; these lead nowhere.
+        records(
+            "SPF leads nowhere",
+            (shop("", "TXT", f'"v=spf1 {OURS} a:x.{SHOP} a:y.{SHOP} a:z.{SHOP} -all"'),),
+            ("SPF-3", SHOP),
+        ),
+        records(
+            "a parked domain that may send",
+            (Record(PARKED, PARKED, "TXT", ('"v=spf1 ~all"',)),),
+            ("SPF-1", PARKED),
+            ("PARK-1", PARKED),
+        ),
         records("no TLS reports", (shop("_smtp._tls", "TXT"),), ("RPT-1", SHOP)),
     ),
     (
@@ -101,22 +120,41 @@ ROUNDS: tuple[tuple[Fault, ...], ...] = (
         ),
         records("no TLSA", (sender(f"_465._tcp.{SHARED}", "TLSA"),), ("DANE-1", SHARED)),
         records("an old policy announced", (shop("_mta-sts", "TXT", '"v=STSv1; id=0"'),), ("STS-1", SHOP)),
+        main_cf(A, "mistakes without end", "smtpd_hard_error_limit = 1000", ("LIM-2", A)),
+        main_cf(B, "commands before their turn", "smtpd_forbid_unauth_pipelining = no", ("PIPE-1", B)),
         main_cf(A, "bare newlines taken", "smtpd_forbid_bare_newline = no", ("SMUG-1", A)),
         main_cf(B, "a CBC suite", "tls_high_cipherlist = ECDHE+AESGCM:ECDHE-ECDSA-AES128-SHA256", ("TLS-2", B)),
-        records("another DMARC policy", (shop("_dmarc", "TXT", '"v=DMARC1; p=none"'),), ("DMARC-1", SHOP)),
+        records(
+            "no DMARC policy",
+            (shop("_dmarc", "TXT", f'"v=DMARC1; p=none; rua=mailto:dmarc@{SHOP}"'),),
+            ("DMARC-1", SHOP),
+            ("DMARC-3", SHOP),
+        ),
+        records("SPF asks for reverse names", (shop("", "TXT", f'"v=spf1 {OURS} ptr -all"'),), ("SPF-5", SHOP)),
         records("no consent to reports", (shop("parked.test._report._dmarc", "TXT"),), ("DMARC-2", SHOP)),
     ),
     (
-        # TLS 1.1 knows no other cipher suites than weak ones.
+        # TLS 1.1 knows no other cipher suites than weak ones, and whoever can speak it also signs with SHA-1.
         Fault(
             "TLS 1.1",
-            (("TLS-1", A), ("TLS-2", A)),
+            (("TLS-1", A), ("TLS-2", A), ("TLS-6", A)),
             A,
             "postconf -e 'smtpd_tls_protocols=>=TLSv1' 'smtpd_tls_mandatory_protocols=>=TLSv1' "
             "'tls_high_cipherlist=ALL:@SECLEVEL=0'; "
             "postconf -P 587/inet/tls_config_file=none 465/inet/tls_config_file=none",
         ),
-        records("no SPF for HELO", (sender(B, "TXT"),), ("SPF-1", B)),
+        edit(B, "no hybrid group", r"s/\?X25519MLKEM768://", OPENSSL, "postfix", ("TLS-4", B)),
+        Fault("no extended master secret", (("TLS-5", B),), B, f"echo 'Options = -ExtendedMasterSecret' >> {OPENSSL}"),
+        records("no SPF for HELO", (sender(B, "TXT"),), ("SPF-1", B), ("SPF-4", B)),
+        records(
+            "a tag that was removed from DMARC",
+            (shop("_dmarc", "TXT", '"v=DMARC1; p=reject; pct=50"'),),
+            ("DMARC-1", SHOP),
+            ("DMARC-4", SHOP),
+        ),
+        records(
+            "mail and no mail", (shop("", "MX", "10 receiver.receiver.test.", "0 ."),), ("MX-1", SHOP), ("MX-2", SHOP)
+        ),
         # For the same authority the second record takes back every condition of the first (RFC 8657 3).
         records(
             "certificates for anybody",
@@ -144,6 +182,13 @@ ROUNDS: tuple[tuple[Fault, ...], ...] = (
         ),
     ),
     (
+        Fault(
+            "SHA-1 in the key exchange",
+            (("TLS-6", B),),
+            B,
+            f"sed -i 's/^SignatureAlgorithms = /&ECDSA+SHA1:/' {OPENSSL}; "
+            'postconf -e "tls_high_cipherlist=$(postconf -h tls_high_cipherlist):@SECLEVEL=0"',
+        ),
         main_cf(A, "any envelope sender", "smtpd_sender_restrictions = reject_non_fqdn_sender", ("AUTH-4", A)),
         edit(B, "any From", "s/return allowed\\[address\\] or .*/return true/", POLICY, "rspamd", ("AUTH-5", B)),
     ),
@@ -153,6 +198,8 @@ ROUNDS: tuple[tuple[Fault, ...], ...] = (
     ),
     (
         edit(A, "From not oversigned", "s/\\(o\\)from/from/", SIGNER, "rspamd", ("MSG-5", A)),
+        main_cf(B, "Bcc is left in", "message_drop_headers = return-path", ("MSG-9", B)),
+        main_cf(A, "another name in HELO", "smtp_helo_name = elsewhere.test", ("MSG-10", A)),
         main_cf(B, "missing headers stay missing", "always_add_missing_headers = no", ("MSG-6", B)),
         Fault(
             "the client is shown",
@@ -166,6 +213,9 @@ ROUNDS: tuple[tuple[Fault, ...], ...] = (
         Fault("readable key", (("HOST-1", A),), A, "chmod 0644 /etc/postseal/dkim/*/*ed25519.key", ""),
         main_cf(B, "misspelt parameter", "smtpd_tls_protocl = x", ("HOST-2", B)),
         Fault("another port", (("HOST-3", A),), A, "postconf -M '2525/inet=2525 inet n - y - - smtpd'"),
+        Fault("open firewall", (("STATE-1", B),), B, "nft flush chain inet postseal input", ""),
+        Fault("a replaced library", (("STATE-2", A),), A, f"l={LIBRARY}; cp -p $l $l.new; mv $l.new $l", ""),
+        Fault("a damaged message", (("STATE-5", B),), B, "touch /var/spool/postfix/corrupt/FAULT", ""),
         Fault("not enabled", (("HOST-4", B),), B, "systemctl disable -q rspamd", ""),
         main_cf(A, "unsigned when the signer is down", "milter_default_action = accept", ("HOST-5", A)),
         Fault("no renewal", (("HOST-7", A),), A, "systemctl disable -q certbot.timer", ""),
@@ -196,6 +246,7 @@ ROUNDS: tuple[tuple[Fault, ...], ...] = (
             (shop("", "TXT", '"v=spf1 ip4:192.0.2.1 ?all"'),),
             ("SPF-1", SHOP),
             ("SPF-2", SHOP),
+            ("SPF-4", SHOP),
             ("MSG-2", ""),
         ),
     ),

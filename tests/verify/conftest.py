@@ -14,8 +14,10 @@ from typing import Any
 import pytest
 from ansible_collections.postseal.mail.plugins.module_utils.model.types import Domain, MailHost, Model
 from ansible_collections.postseal.mail.tests.verify.proof import report
-from ansible_collections.postseal.mail.tests.verify.proof.catalogue import remedy
+from ansible_collections.postseal.mail.tests.verify.proof.catalogue import catalogue, remedy
 from ansible_collections.postseal.mail.tests.verify.proof.claimed import Claims
+from ansible_collections.postseal.mail.tests.verify.proof.counted import totals
+from ansible_collections.postseal.mail.tests.verify.proof.expiries import expiries
 from ansible_collections.postseal.mail.tests.verify.proof.given import (
     ROOT,
     Given,
@@ -32,6 +34,7 @@ from ansible_collections.postseal.mail.tests.verify.proof.outcome import (
     Results,
     Status,
 )
+from ansible_collections.postseal.mail.tests.verify.proof.replies import explanations
 from ansible_collections.postseal.mail.tests.verify.proof.targets import (
     Endpoint,
     endpoints,
@@ -40,8 +43,12 @@ from ansible_collections.postseal.mail.tests.verify.proof.targets import (
 )
 
 COULD_NOT_RUN = 2
-# Category, letter and word for pytest's progress; passed and failed have theirs already.
+SSLYZE = ROOT / ".venv-sslyze/bin/sslyze"
+# Category, letter and word for pytest's progress; passed and failed have theirs already. A warning is no failure of the
+# run, which is why pytest is told that it passed.
 SHOWN = {
+    Status.WARNED.value: ("warning", "W", "WARNING"),
+    Status.NOTED.value: ("info", "I", "INFO"),
     Status.NOT_TESTED.value: ("not tested", "N", "NOT TESTED"),
     Status.NOT_APPLICABLE.value: ("not applicable", "-", "NOT APPLICABLE"),
 }
@@ -74,6 +81,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption("--vault-password-file", help="for the inventory, as ansible-playbook takes it")
     group.addoption("--handover-fd", type=int, help="read the inventory from this descriptor (the action does)")
     group.addoption("--report-directory", default=str(ROOT / "report"), help="where verify.json and verify.xml go")
+    group.addoption("--sslyze", default=str(SSLYZE), help="the program; nothing is scanned where there is none")
     group.addoption("--delivery-timeout", type=float, default=30.0, help="seconds to wait for the probe message")
 
 
@@ -163,7 +171,12 @@ def pytest_collection_finish(session: pytest.Session) -> None:
         return
     given = _given(session.config)
     state.directory = tempfile.TemporaryDirectory(prefix="postseal-verify-")
-    settings = Settings(Path(state.directory.name), session.config.getoption("--delivery-timeout"))
+    sslyze = Path(session.config.getoption("--sslyze"))
+    settings = Settings(
+        Path(state.directory.name),
+        session.config.getoption("--delivery-timeout"),
+        sslyze if sslyze.is_file() else None,
+    )
     state.observer = Observer(given.model, given.connections, settings)
 
 
@@ -172,6 +185,12 @@ def observed(pytestconfig: pytest.Config) -> Observer:
     observer = pytestconfig.stash[STATE].observer
     assert observer is not None
     return observer
+
+
+@pytest.fixture
+def evidence() -> list[str]:
+    """What a check rests its judgement on, one line each: a report shows it whatever the end."""
+    return []
 
 
 @pytest.fixture(scope="session")
@@ -201,7 +220,9 @@ def pytest_runtest_makereport(
     item.config.stash[RESULTS].items.append(result)
     finished.user_properties.append(("status", result.status.value))
     text = f"{result.status.value}: {result.observed}"
-    if result.status in (Status.NOT_TESTED, Status.NOT_APPLICABLE):
+    if result.status in (Status.WARNED, Status.NOTED):
+        finished.outcome, finished.longrepr = "passed", None
+    elif result.status in (Status.NOT_TESTED, Status.NOT_APPLICABLE):
         finished.outcome = "skipped"
         finished.longrepr = (str(item.path), item.location[1] or 0, text)
     elif result.status is Status.FAILED:
@@ -213,20 +234,27 @@ def _result(item: pytest.Item, call: pytest.CallInfo[None]) -> Result:
     parameters = _parameters(item)
     target = ", ".join(map(_target, parameters.values())) or "-"
     identifier = str(getattr(getattr(item, "function", None), "check_id", item.name))
-    error = call.excinfo.value if call.excinfo else None
-    if error is None:
-        return Result(identifier, target, Status.PASSED, seconds=call.duration)
+    context = {key: text for value in parameters.values() for key, text in _context(value).items()}
+    status, observed, advice = _end(identifier, call.excinfo.value if call.excinfo else None, context)
+    evidence = (*getattr(item, "funcargs", {}).get("evidence", ()), *explanations(observed))
+    belongs = {key: context.get(key, "") for key in ("host", "domain")}
     given = _given(item.config)
-    hidden = report.secrets(given.model)
+    advice = advice.replace("ansible-playbook", given.command)
+    result = Result(identifier, target, status, observed, advice, call.duration, evidence, **belongs)
+    return report.without(result, report.secrets(given.model))
+
+
+def _end(identifier: str, error: BaseException | None, context: dict[str, str]) -> tuple[Status, str, str]:
+    """Return how a check ended, what was seen and, for a finding, what to do."""
+    if error is None:
+        return Status.PASSED, "", ""
     if isinstance(error, CheckFailedError):
-        context = {key: text for value in parameters.values() for key, text in _context(value).items()}
-        advice = remedy(identifier, {**context, **error.remedy}).replace("ansible-playbook", given.command)
-        failed = Result(identifier, target, Status.FAILED, error.observed, advice, call.duration)
-        return report.without(failed, hidden)
+        advice = remedy(identifier, {**context, **error.remedy})
+        return Status.of(catalogue()[identifier].level), error.observed, advice
     if isinstance(error, NotApplicableError):
-        return Result(identifier, target, Status.NOT_APPLICABLE, str(error), seconds=call.duration)
+        return Status.NOT_APPLICABLE, str(error), ""
     reason = str(error) if isinstance(error, NotTestedError) else f"the check itself is broken: {error!r}"
-    return report.without(Result(identifier, target, Status.NOT_TESTED, reason, seconds=call.duration), hidden)
+    return Status.NOT_TESTED, reason, ""
 
 
 def pytest_report_teststatus(report: pytest.TestReport) -> tuple[str, str, str] | None:
@@ -252,9 +280,10 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
         return
     model = state.given.model
     hosts, domains = (tuple(item.name for item in items) for items in (model.hosts, model.domains))
-    run = report.Run(model.environment, state.started, time.time(), hosts, domains)
+    ends = tuple(expiries(state.observer))
+    run = report.Run(model.environment, state.started, time.time(), hosts, domains, totals(), ends)
     terminalreporter.ensure_newline()
     for line in report.lines(results, run):
-        terminalreporter.line(line, red=line.startswith("FAILED"), yellow=line.startswith("NOT TESTED"))
+        terminalreporter.line(line, red=line.startswith("FAILED"), yellow=line.startswith(("NOT TESTED", "WARNING")))
     written = report.write(results, run, Path(config.getoption("--report-directory")))
     terminalreporter.line(f"report: {', '.join(map(str, written))}")

@@ -8,7 +8,7 @@ import re
 
 from ansible_collections.postseal.mail.plugins.module_utils.model.types import Domain, Model
 from ansible_collections.postseal.mail.tests.verify.proof.catalogue import check
-from ansible_collections.postseal.mail.tests.verify.proof.mailbox import Received
+from ansible_collections.postseal.mail.tests.verify.proof.mailbox import HIDDEN, Received
 from ansible_collections.postseal.mail.tests.verify.proof.observe import Observer
 from ansible_collections.postseal.mail.tests.verify.proof.outcome import CheckFailedError, NotTestedError
 from ansible_collections.postseal.mail.tests.verify.proof.smtp import EHLO_NAME
@@ -122,3 +122,22 @@ def test_client_stays_private(probed_endpoint: Endpoint, observed: Observer) -> 
 def test_message_travelled_inside_tls(probed_endpoint: Endpoint, observed: Observer) -> None:
     if not _received(observed, probed_endpoint).verdict.get("tls"):
         raise CheckFailedError("the receiver got it in the clear")
+
+
+@check("MSG-9")
+def test_bcc_is_taken_away(probed_endpoint: Endpoint, observed: Observer) -> None:
+    received = _received(observed, probed_endpoint).message
+    told = [name for name, value in received.items() if name.lower() == "bcc" or HIDDEN in str(value)]
+    if told:
+        raise CheckFailedError(f"the message arrived with {', '.join(told)}: everybody sees who got a copy in secret")
+
+
+@check("MSG-10")
+def test_the_host_introduces_itself_by_its_name(probed_endpoint: Endpoint, observed: Observer) -> None:
+    verdict = _received(observed, probed_endpoint).verdict
+    helo, peer = str(verdict.get("helo", "")).lower(), str(verdict.get("peer", ""))
+    host = observed.model.host(probed_endpoint.host)
+    if helo != host.name:
+        raise CheckFailedError(f"HELO was {helo or 'empty'}, not {host.name}")
+    if peer not in host.addresses:
+        raise CheckFailedError(f"it came from {peer}, which is not among {', '.join(host.addresses)}")

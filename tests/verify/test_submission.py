@@ -4,6 +4,8 @@
 
 from __future__ import annotations
 
+import re
+
 from ansible_collections.postseal.mail.plugins.module_utils.model.types import MailHost
 from ansible_collections.postseal.mail.tests.verify.proof.catalogue import check
 from ansible_collections.postseal.mail.tests.verify.proof.judge import (
@@ -11,9 +13,14 @@ from ansible_collections.postseal.mail.tests.verify.proof.judge import (
     expect_one_message,
     listens_to_the_world,
 )
+from ansible_collections.postseal.mail.tests.verify.proof.manners import MOST_ERRORS
 from ansible_collections.postseal.mail.tests.verify.proof.observe import Observer
 from ansible_collections.postseal.mail.tests.verify.proof.outcome import CheckFailedError, NotTestedError
 from ansible_collections.postseal.mail.tests.verify.proof.targets import Endpoint
+
+# Who submits mail needs none of these; each tells something, or lets a client claim to be somebody else.
+NEEDLESS = ("ETRN", "EXPN", "VERB", "DEBUG", "TURN", "XCLIENT", "XFORWARD", "XADR")
+SOFTWARE = re.compile(r"\b(Postfix|Exim|Sendmail|Microsoft|Exchange|OpenSMTPD|Haraka|Debian|Ubuntu|[0-9]+\.[0-9.]+)\b")
 
 
 @check("PORT-1")
@@ -95,6 +102,41 @@ def test_vrfy_tells_nothing(endpoint: Endpoint, observed: Observer) -> None:
     known, unknown = observed.secured[endpoint].result().verify
     if known.code in (250, 251) or known.code != unknown.code:
         raise CheckFailedError(f"VRFY postmaster: {known}; VRFY of a name that does not exist: {unknown}")
+
+
+@check("CMD-1")
+def test_no_command_for_strangers(endpoint: Endpoint, observed: Observer) -> None:
+    keywords = observed.secured[endpoint].result().keywords
+    if offered := [word for word in NEEDLESS if word in keywords]:
+        raise CheckFailedError(f"EHLO offers {', '.join(offered)}")
+
+
+@check("CMD-2")
+def test_greeting(endpoint: Endpoint, observed: Observer) -> None:
+    seen = observed.secured[endpoint].result()
+    for what, line in (("the greeting", seen.greeting), ("EHLO", seen.ehlo)):
+        if line.split()[:1] != [endpoint.host]:
+            raise CheckFailedError(f"{what} says {line[:80]!r}, which does not begin with {endpoint.host}")
+    if told := SOFTWARE.search(seen.greeting.removeprefix(endpoint.host)):
+        raise CheckFailedError(f"the greeting tells the software: {told[0]}")
+
+
+@check("PIPE-1")
+def test_no_command_before_its_turn(endpoint: Endpoint, observed: Observer) -> None:
+    reply = observed.pipelining[endpoint].result()
+    if reply is None or reply.refused:
+        return
+    if not reply.accepted:
+        raise NotTestedError(f"a command sent together with EHLO is answered {reply}")
+    raise CheckFailedError(f"a command sent together with EHLO is answered {reply}")
+
+
+@check("LIM-2")
+def test_mistakes_have_an_end(endpoint: Endpoint, observed: Observer, evidence: list[str]) -> None:
+    borne = observed.errors[endpoint].result()
+    evidence.append(f"{borne} mistakes were answered")
+    if borne >= MOST_ERRORS:
+        raise CheckFailedError(f"a client may make {borne} mistakes and more on one connection")
 
 
 @check("LIM-1")

@@ -17,7 +17,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from . import keys, logwatch
+from . import condition, keys, logwatch
 from .errors import HostError
 from .queue_files import in_motion
 
@@ -30,7 +30,7 @@ LISTENER = re.compile(
 
 
 def collect(arguments: dict[str, Any]) -> dict[str, Any]:
-    """Return ``{"files", "listeners", "units", "postfix", "keys", "containment", "log", "problems"}``.
+    """Return ``{"files", "listeners", "units", "postfix", "keys", "containment", "condition", "log", "problems"}``.
 
     Arguments: ``trees`` (paths whose whole content is listed), ``units`` (unit names), ``parameters`` (postconf names).
     ``services`` (master.cf services, ``submission/inet``). ``postfix`` is ``None`` where Postfix is not installed.
@@ -47,6 +47,7 @@ def collect(arguments: dict[str, Any]) -> dict[str, Any]:
         "keys": lambda: keys.read({}),
         "containment": _containment,
         "log": lambda: logwatch.observe(arguments["units"]),
+        "condition": condition.collect,
     }
     found: dict[str, Any] = {}
     problems: dict[str, str] = {}

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from ipaddress import IPv4Address, IPv6Address
@@ -132,23 +133,26 @@ def _check_macros(text: str, *, explanation: bool) -> str:
     return last
 
 
-def expand(spec: str, domain: str) -> str | None:
+def expand(spec: str, domain: str, values: Mapping[str, str] | None = None) -> str | None:
     """Return a checked domain-spec with its macros replaced, lower case, without the trailing dot.
 
     :param domain: the domain whose record it is in, which is also what an empty domain-spec means
-    ``None`` if it depends on the message: every macro but d does.
+    :param values: what the macro letters stand for; without it only d is known
+    ``None`` if it holds a macro that is not known.
     """
     if not spec:
         return domain
+    known = values or {"d": domain}
 
     def replaced(match: re.Match[str]) -> str:
         if match[0][1] != "{":
             return {"%%": "%", "%_": " ", "%-": "%20"}[match[0]]
-        parts = re.split(f"[{re.escape(match[4])}]", domain) if match[4] else domain.split(".")
+        value = known[match[1].lower()]
+        parts = re.split(f"[{re.escape(match[4])}]", value) if match[4] else value.split(".")
         if match[3]:
             parts.reverse()
         return ".".join(parts[-int(match[2]) :] if match[2] else parts)
 
-    if any(found[1].lower() != "d" for found in _MACRO.finditer(spec)):
+    if any(found[1].lower() not in known for found in _MACRO.finditer(spec)):
         return None
     return re.sub(r"%[%_-]|" + _MACRO.pattern, replaced, spec, flags=re.IGNORECASE).rstrip(".").lower()

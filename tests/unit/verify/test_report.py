@@ -19,12 +19,22 @@ RUN = Run("staging", 1000.0, 1002.5, ("mail-a.example",), ("shop.example",))
 PASS = Result("PORT-1", "mail-a.example 192.0.2.1:587", Status.PASSED)
 FAIL = Result("SPF-1", "shop.example", Status.FAILED, "ns1 has nothing\x00", "publish <it>")
 GAP = Result("MSG-1", "mail-a.example 192.0.2.1:587", Status.NOT_TESTED, "421 busy")
+WARN = Result("CRT-3", "mail-a.example 192.0.2.1:587", Status.WARNED, "12 days left", "renew", evidence=("it ends",))
 NONE = Result("MX-1", "shop.example", Status.NOT_APPLICABLE, "the inventory names no mx")
 
 
 @pytest.mark.parametrize(
     ("items", "code"),
-    [([PASS], 0), ([PASS, NONE], 0), ([PASS, GAP], 2), ([PASS, GAP, FAIL], 1), ([FAIL], 1), ([NONE], 2), ([], 2)],
+    [
+        ([PASS], 0),
+        ([PASS, NONE], 0),
+        ([PASS, GAP], 2),
+        ([PASS, GAP, FAIL], 1),
+        ([FAIL], 1),
+        ([NONE], 2),
+        ([], 2),
+        ([PASS, WARN], 0),
+    ],
 )
 def test_exit_code(items: list[Result], code: int) -> None:
     assert Results(items).exit_code == code
@@ -51,11 +61,15 @@ def test_one_cause_is_said_once_for_all_its_checks() -> None:
 
 
 def test_files_hold_every_result_and_can_be_read_by_machines(tmp_path: Path) -> None:
-    data, junit = write(Results([PASS, FAIL, GAP, NONE]), RUN, tmp_path / "new")
+    data, junit = write(Results([PASS, FAIL, GAP, NONE, WARN]), RUN, tmp_path / "new")
     report = json.loads(data.read_text())
     assert report["exit_code"] == 1
-    assert report["summary"] == {"passed": 1, "failed": 1, "not tested": 1, "not applicable": 1}
-    assert [entry["status"] for entry in report["results"]] == ["passed", "failed", "not tested", "not applicable"]
+    assert report["summary"] == {
+        "passed": 1, "failed": 1, "warning": 1, "info": 0, "not tested": 1, "not applicable": 1
+    }  # fmt: skip
+    ends = ["passed", "failed", "not tested", "not applicable", "warning"]
+    assert [entry["status"] for entry in report["results"]] == ends
+    assert report["results"][4]["evidence"] == ["it ends"]
     assert report["results"][1]["why"] == catalogue()["SPF-1"].why
     root = ET.parse(junit).getroot()  # noqa: S314  # our own file
     names = root.find("testsuite[@name='names']")
@@ -64,10 +78,14 @@ def test_files_hold_every_result_and_can_be_read_by_machines(tmp_path: Path) -> 
     message = root.find("testsuite[@name='message']")
     assert message is not None
     assert message.get("errors") == "1"
+    said = root.findtext("testsuite[@name='tls']/testcase/system-out")
+    assert said is not None
+    assert said.startswith("warning: 12 days left")
     assert sorted(path.name for path in data.parent.iterdir()) == ["verify.json", "verify.xml"]
 
 
 def test_secrets_are_masked_wherever_they_stand() -> None:
-    told = Result("MSG-1", "x", Status.FAILED, "sent top-secret-1", "use top-secret-1")
+    told = Result("MSG-1", "x", Status.FAILED, "sent top-secret-1", "use top-secret-1", evidence=("a", "top-secret-1"))
     hidden = without(told, ["top-secret-1"])
     assert (hidden.observed, hidden.remedy) == (f"sent {MASK}", f"use {MASK}")
+    assert hidden.evidence == ("a", MASK)

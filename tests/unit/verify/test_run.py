@@ -37,6 +37,7 @@ CONNECTION = {"plugin": "ssh", "address": HOST, "port": 221, "user": None, "key"
 DEAD = {
     "inventory": {"folder": "staging", "variables": VARIABLES, "hosts": {NAME: {"ansible_host": HOST}}},
     "connections": {NAME: {**CONNECTION, "python": "/usr/bin/python3"}},
+    "command": "ansible-playbook -i elsewhere",
 }
 
 
@@ -81,7 +82,8 @@ def test_a_selection_that_cannot_be_tested_ends_with_2(tmp_path: Path) -> None:
     [
         (b"", "in a form that this version does not know"),
         (
-            b'{"inventory": {"folder": "x", "variables": {}, "hosts": {}}, "connections": {}}',
+            b'{"inventory": {"folder": "x", "variables": {}, "hosts": {}}, "connections": {},'
+            b' "command": "ansible-playbook"}',
             "the inventory has problems",
         ),
     ],

@@ -50,11 +50,21 @@ def login(endpoint: Endpoint, credential: Credential, secret: Secret, recipient:
         forged = forged_addresses(credential)
         envelopes = tuple(attempt(client, address, recipient) for address in forged)
         headers = []
-        for lines in (*((f"From: {address}",) for address in forged), (f"From: {own}", f"From: {forged[0]}")):
+        for lines in (*((f"From: {address}",) for address in forged), *_disguises(own, forged[0])):
             message = [*lines, f"To: {recipient}", "Subject: forged, must be refused", "", "forged"]
             headers.append(("; ".join(lines), submit(client, own, recipient, "\r\n".join(message).encode())))
         client.quit()
     return Login(auth, envelopes, tuple(headers))
+
+
+def _disguises(own: str, forged: str) -> tuple[tuple[str, ...], ...]:
+    """Return header lines by which a message shows ``forged`` although ``own`` is in them (RFC 5322 3.6.2)."""
+    return (
+        (f"From: {own}", f"From: {forged}"),
+        (f"From: {own}, {forged}", f"Sender: {own}"),
+        (f'From: "{forged}" <{own}>',),
+        (f"From: {own}", f"Sender: {forged}"),
+    )
 
 
 def submit(client: Client, sender: str, recipient: str, message: bytes) -> Reply:

@@ -15,17 +15,18 @@ import yaml
 
 FILE = Path(__file__).resolve().parent.parent / "catalogue.yml"
 CATEGORIES = ("names", "submission", "tls", "authentication", "message", "host")
-LEVELS = ("fail",)
-VANTAGES = ("outside", "dns", "host", "message")
+LEVELS = ("fail", "warn", "info")
+VANTAGES = ("controller", "outside", "message", "host")
 Test = TypeVar("Test", bound=Callable[..., None])
 
 
 @dataclass(frozen=True)
 class Check:
-    """One entry: what is checked, why it matters, what to do about a failure, and which document asks for it.
+    """One entry: what is checked, why it matters, what to do about a finding, and which documents ask for it.
 
-    ``remedy`` may hold fields in braces; they are filled in from the target of the check and from the failure.
-    ``vantage`` says from where it is seen: outside the mail host, in the DNS, on the host, in a received message.
+    ``level`` is what a finding counts as. ``remedy`` may hold fields in braces; they are filled in from the target of
+    the check and from what was seen. ``vantage`` says from where it is seen: by the controller in the DNS, from outside
+    at the ports, in a message that was received, on the host itself.
     """
 
     id: str
@@ -35,7 +36,7 @@ class Check:
     vantage: str
     why: str
     remedy: str
-    source: str
+    sources: tuple[str, ...]
 
 
 class CatalogueError(Exception):
@@ -48,9 +49,11 @@ def catalogue() -> dict[str, Check]:
     names = {field.name for field in fields(Check)}
     found: dict[str, Check] = {}
     for entry in yaml.safe_load(FILE.read_text("utf-8")):
-        if set(entry) != names or not all(isinstance(value, str) and value for value in entry.values()):
+        sources = entry.pop("sources", None)
+        texts = [*entry.values(), *(sources if isinstance(sources, list) else [None])]
+        if {*entry, "sources"} != names or not all(isinstance(value, str) and value for value in texts) or not sources:
             raise CatalogueError(f"{FILE.name}: {entry.get('id', entry)}: needs exactly {', '.join(sorted(names))}")
-        check = Check(**entry)
+        check = Check(**entry, sources=tuple(sources))
         if check.id in found:
             raise CatalogueError(f"{FILE.name}: {check.id} stands there twice")
         if check.category not in CATEGORIES or check.level not in LEVELS or check.vantage not in VANTAGES:

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import shlex
+import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from typing import Any
 import testinfra
 from ansible_collections.postseal.mail.plugins.plugin_utils.program import parse, script
 
+from .counted import count
 from .smtp import UnavailableError
 
 TREES = (
@@ -25,7 +27,7 @@ TREES = (
     "/var/spool/postfix/rspamd",
 )
 # All that survey.collect needs of module_utils/host: as a command line, the whole of it would be too long.
-SURVEY = ("dkim_state", "durable", "errors", "keys", "log", "logwatch", "queue_files", "survey")
+SURVEY = ("condition", "dkim_state", "durable", "errors", "keys", "log", "logwatch", "queue_files", "survey")
 UNITS = (
     "postfix.service",
     "postfix@-.service",
@@ -98,6 +100,8 @@ def collect(name: str, connection: Connection, directory: Path) -> dict[str, Any
     # The program comes on standard input: neither the process list nor sudo's log show more than "python3 -".
     run = f'if [ "$(id -u)" = 0 ]; then set -- {python} -; else set -- sudo -n {python} -; fi; "$@"'
     command = f"{run} <<'END'\n{program}END\n"
+    count("ssh")
+    begun = time.time()
     try:
         answer = host.run(command)
         result = parse(answer.stdout, answer.stderr, answer.rc)
@@ -110,4 +114,5 @@ def collect(name: str, connection: Connection, directory: Path) -> dict[str, Any
         raise UnavailableError(f"the facts of {name} cannot be read: {error}") from None
     if result.pop("failed", False):
         raise UnavailableError(f"the facts of {name} cannot be read: {result['msg']}")
-    return result
+    # When it was asked by our clock: the host's clock must lie between the two.
+    return {**result, "asked": (begun, time.time())}

@@ -28,6 +28,7 @@ from .targets import Endpoint
 from .tls import session, verifying
 
 PAUSE = 0.05
+HIDDEN = "postseal-hidden@postseal-secret.invalid"  # in Bcc alone: nothing is sent there, and nobody may see it
 
 
 @dataclass(frozen=True)
@@ -54,7 +55,7 @@ class Received:
 
 
 def send(model: Model, endpoint: Endpoint) -> Sent:
-    """Submit one message over verified TLS; it has neither Date nor Message-ID, so that the host must add them."""
+    """Submit one message over verified TLS; the host must add Date and Message-ID and take Bcc away."""
     probe = model.probe
     if probe is None:
         raise UnavailableError("postseal_probe is not set")
@@ -63,6 +64,7 @@ def send(model: Model, endpoint: Endpoint) -> Sent:
     lines = (
         f"From: {own_address(credential)}",
         f"To: {probe.recipient}",
+        f"Bcc: {HIDDEN}",
         f"Subject: Postseal probe {token}",
         "MIME-Version: 1.0",
         "Content-Type: text/plain; charset=us-ascii",

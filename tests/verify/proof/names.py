@@ -21,6 +21,8 @@ import dns.reversename
 from ansible_collections.postseal.mail.plugins.module_utils.dns.records import Value
 from ansible_collections.postseal.mail.plugins.module_utils.dns.wire import value_of
 
+from .counted import count
+
 SECONDS = 2.0
 ATTEMPTS = 2
 MAX_NAMESERVERS = 20
@@ -36,16 +38,21 @@ class Server:
 
     name: str
     address: str
+    port: int = 53
 
 
 @dataclass(frozen=True)
 class Answer:
-    """What one server said about a name and type. ``failure`` is set if it could not be asked or would not answer."""
+    """What one server said about a name and type. ``failure`` is set if it could not be asked or would not answer.
+
+    ``until`` is when the first of its signatures expires, in seconds of the epoch; 0 without any.
+    """
 
     server: Server
     values: tuple[Value, ...] = ()
     signed: bool = False
     failure: str = ""
+    until: int = 0
 
 
 @dataclass
@@ -111,6 +118,7 @@ class Names:
             return tuple(pool.map(lambda server: ask(server, name, rdtype), servers))
 
     def _ask_resolver(self, name: str, rdtype: str) -> tuple[tuple[Value, ...], bool]:
+        count("dns")
         try:
             answer = self._resolver.resolve(dns.name.from_text(name), rdtype, raise_on_no_answer=False)
         except dns.resolver.NXDOMAIN:
@@ -127,18 +135,26 @@ def ask(server: Server, name: str, rdtype: str) -> Answer:
     query.flags &= ~dns.flags.RD
     failure = ""
     for _ in range(ATTEMPTS):
+        count("dns")
         try:
-            response, _tcp = dns.query.udp_with_fallback(query, server.address, timeout=SECONDS)
-        except (dns.exception.DNSException, OSError) as error:
+            response, _tcp = dns.query.udp_with_fallback(query, server.address, SECONDS, server.port)
+        except (dns.exception.DNSException, OSError, EOFError) as error:
             failure = f"does not answer: {_short(error)}"
             continue
         if response.rcode() not in (dns.rcode.NOERROR, dns.rcode.NXDOMAIN):
             return Answer(server, failure=f"answers {dns.rcode.to_text(response.rcode())}")
         if not response.flags & dns.flags.AA:
             return Answer(server, failure="does not answer with authority (lame delegation)")
-        signed = any(rrset.rdtype == dns.rdatatype.RRSIG for rrset in response.answer + response.authority)
-        return Answer(server, _values(response, query.question[0].name, rdtype), signed)
+        ends = _signatures_end(response)
+        values = _values(response, query.question[0].name, rdtype)
+        return Answer(server, values, bool(ends), until=min(ends, default=0))
     return Answer(server, failure=failure)
+
+
+def _signatures_end(response: dns.message.Message) -> list[int]:
+    """Return when each signature in a response expires (RFC 4034 3.1.5)."""
+    sections = response.answer + response.authority
+    return [int(rdata.expiration) for rrset in sections if rrset.rdtype == dns.rdatatype.RRSIG for rdata in rrset]
 
 
 def _values(response: dns.message.Message, name: dns.name.Name, rdtype: str) -> tuple[Value, ...]:

@@ -15,10 +15,11 @@ from pathlib import Path
 from threading import Semaphore
 from typing import Any, Generic, ParamSpec, TypeVar
 
+from ansible_collections.postseal.mail.plugins.module_utils.mailauth.spf_check import Verdict
 from ansible_collections.postseal.mail.plugins.module_utils.model.types import MailHost, Model
 
-from . import authenticated, hosts, mailbox, submission, tls
-from .hello import LEGACY_SUITES, TLS_1_1, TLS_1_2, WEAK_SUITES
+from . import authenticated, hosts, mailbox, manners, published, scan, sts, submission, tls
+from .hello import HYBRID, LEGACY, ODD_CURVES, SHA_1, STRONG, WEAK
 from .names import LookupFailedError, Names
 from .outcome import NotTestedError
 from .smtp import Closed, Reply, UnavailableError
@@ -27,6 +28,7 @@ from .targets import Endpoint, endpoints, first_address
 PER_HOST = 8
 WORKERS = 64
 UNKNOWN_USER = "postseal-nobody"
+OFFERS = (LEGACY, WEAK, ODD_CURVES, SHA_1, STRONG, HYBRID)
 T = TypeVar("T")
 P = ParamSpec("P")
 
@@ -59,11 +61,25 @@ class Reverse:
 
 
 @dataclass(frozen=True)
+class Signatures:
+    """DNSSEC of a zone: every server signs, the resolver vouches for it, and for any answer at all.
+
+    ``until`` is when the first signature of the zone's SOA expires, in seconds of the epoch; 0 without any.
+    """
+
+    signed: bool
+    trusted: bool
+    validating: bool
+    until: int
+
+
+@dataclass(frozen=True)
 class Settings:
-    """How to look: a private directory for ssh's configuration, seconds to wait for the message."""
+    """How to look: a private directory for ssh's configuration, seconds to wait for the message, sslyze if there."""
 
     directory: Path
     delivery_seconds: float = 30.0
+    sslyze: Path | None = None
 
 
 class Observer:
@@ -108,22 +124,42 @@ class Observer:
                 e: self._start(self._receive, sent, Path(model.probe.mailbox), settings.delivery_seconds)
                 for e, sent in self.sent.items()
             }
+        self.errors = {e: self._at(e, manners.errors_borne, e) for e in self.first}
+        self.pipelining = {e: self._at(e, manners.pipelining, e) for e in self.first}
         self.secured = {e: self._at(e, submission.secured, e, ca) for e in self.endpoints}
         self.cleartext = {e: self._at(e, submission.cleartext, e) for e in starttls}
         self.injection = {e: self._at(e, _injection, e) for e in starttls}
         self.plaintext = {e: self._at(e, submission.plaintext_answer, e) for e in implicit}
         self.relay = {e: self._at(e, submission.relay, e) for e in self.first}
-        self.legacy = {e: self._at(e, tls.offer, e, TLS_1_1, LEGACY_SUITES) for e in self.first}
-        self.weak = {e: self._at(e, tls.offer, e, TLS_1_2, WEAK_SUITES) for e in self.first}
+        self.offers = {(e, offer): self._at(e, tls.offer, e, offer) for e in self.first for offer in OFFERS}
+        self.scans: dict[bool, Observed[dict[Endpoint, scan.Compliance]]] = {}
+        if settings.sslyze:
+            kinds = {kind: [e for e in self.first if e.implicit_tls is kind] for kind in (False, True)}
+            self.scans = {kind: self._start(scan.scan, settings.sslyze, of, ca) for kind, of in kinds.items()}
         self.port_25: dict[str, Observed[submission.Port25]] = {}
         for endpoint in self.first:
             if endpoint.host not in self.port_25:
                 self.port_25[endpoint.host] = self._at(endpoint, submission.port_25, endpoint)
+        self._look_at_names(model, ca)
+
+    def _look_at_names(self, model: Model, ca: str | None) -> None:
         self.pointers = {
             (host.name, address): self._start(self._reverse, host.name, address)
             for host in model.hosts
             for address in host.addresses
         }
+
+        self.published = {d.name: self._start(published.judge, model, d, self.names) for d in model.domains}
+        self.sts = {d.name: self._start(sts.fetch, d.name, self.names, ca) for d in model.domains if d.mta_sts}
+        senders = [(domain.name, host.addresses) for domain in model.sending_domains for host in model.hosts]
+        senders += [(host.name, host.addresses) for host in model.hosts]
+        self._spf = {
+            (name, address): self._start(published.spf_verdict, address, name, self.names)
+            for name, addresses in senders
+            for address in addresses
+        }
+        everybody = dict.fromkeys((*(d.name for d in model.domains), *(host.name for host in model.hosts)))
+        self.signed = {name: self._start(self._signed, name) for name in everybody}
 
     def close(self) -> None:
         """Stop what has not begun and wait for the rest; every probe has its own time limit."""
@@ -135,6 +171,10 @@ class Observer:
         if part in facts["problems"]:
             raise NotTestedError(f"{part} of {host.name}: {facts['problems'][part]}")
         return facts[part]
+
+    def spf(self, name: str) -> dict[str, Observed[Verdict]]:
+        """Return by address what SPF makes of it under ``name``, a domain or a HELO name; empty if it never sends."""
+        return {address: found for (under, address), found in self._spf.items() if under == name}
 
     def start(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> Observed[T]:
         """Look at something else beside the rest."""
@@ -156,6 +196,20 @@ class Observer:
         # Only the right name is followed: what a wrong one leads to is nobody's business, and may never answer.
         names = self.names.pointers(address)
         return Reverse(names, self.names.addresses(name) if name in names else ())
+
+    def _signed(self, name: str) -> Signatures:
+        answers = self.names.ask_all(name, "SOA")
+        for answer in answers:
+            if answer.failure:
+                raise LookupFailedError(f"{answer.server.name} ({answer.server.address}) {answer.failure}")
+        trusted = self.names.authenticated(name, "SOA")
+        known = (".", *self.model.named, *(host.name for host in self.model.hosts))
+        return Signatures(
+            signed=all(answer.signed for answer in answers),
+            trusted=trusted,
+            validating=trusted or any(self.names.authenticated(other, "SOA") for other in known),
+            until=min((answer.until for answer in answers), default=0),
+        )
 
     def _receive(self, sent: Observed[mailbox.Sent], directory: Path, seconds: float) -> mailbox.Received | None:
         try:

@@ -9,16 +9,32 @@ from enum import StrEnum
 
 
 class Status(StrEnum):
-    """The four ends of a check. Only ``PASSED`` is good news; ``NOT_TESTED`` says that nobody knows."""
+    """The ends of a check. Only ``PASSED`` is good news; ``NOT_TESTED`` says that nobody knows.
+
+    A finding ends as ``FAILED``, ``WARNED`` or ``NOTED``, as the level of its check says (:meth:`of`).
+    """
 
     PASSED = "passed"
     FAILED = "failed"
+    WARNED = "warning"
+    NOTED = "info"
     NOT_TESTED = "not tested"
     NOT_APPLICABLE = "not applicable"
 
+    @classmethod
+    def of(cls, level: str) -> Status:
+        """Return how a finding of a check with ``level`` ends."""
+        return {"fail": cls.FAILED, "warn": cls.WARNED, "info": cls.NOTED}[level]
+
+
+FINDINGS = (Status.FAILED, Status.WARNED, Status.NOTED)
+
 
 class CheckFailedError(Exception):
-    """The system is not as it must be. ``observed`` is what was seen, in one line, without secrets."""
+    """The system is not as it should be; how bad that is, the level of the check says.
+
+    ``observed`` is what was seen, in one line, without secrets.
+    """
 
     def __init__(self, observed: str, **remedy: str) -> None:
         super().__init__(observed)
@@ -36,7 +52,11 @@ class NotApplicableError(Exception):
 
 @dataclass(frozen=True)
 class Result:
-    """One check on one target. ``observed`` is empty for a pass, ``remedy`` is set for a failure."""
+    """One check on one target.
+
+    ``observed`` is one line, empty for a pass; ``remedy`` is set for a finding. ``evidence`` is what the judgement
+    rests on, for a pass too. ``host`` and ``domain`` name what the target belongs to, where it belongs to one.
+    """
 
     check: str
     target: str
@@ -44,6 +64,9 @@ class Result:
     observed: str = ""
     remedy: str = ""
     seconds: float = 0.0
+    evidence: tuple[str, ...] = ()
+    host: str = ""
+    domain: str = ""
 
 
 @dataclass

@@ -6,8 +6,8 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterable
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from itertools import chain
 from pathlib import Path
@@ -18,22 +18,36 @@ from ansible_collections.postseal.mail.plugins.module_utils.model import provide
 from ansible_collections.postseal.mail.plugins.module_utils.model.types import Model
 
 from .catalogue import CATEGORIES, catalogue
-from .outcome import Result, Results, Status
+from .outcome import FINDINGS, Result, Results, Status
 
-SCHEMA = 1
+SCHEMA = 2
 SHORTEST_SECRET = 8
 MASK = "********"
 
 
 @dataclass(frozen=True)
+class Expiry:
+    """Something that ends by itself: ``what`` is a certificate, a DKIM key or DNSSEC signatures, ``where`` names it."""
+
+    what: str
+    where: str
+    at: datetime
+
+
+@dataclass(frozen=True)
 class Run:
-    """What a report says about the run itself; ``started`` and ``finished`` are seconds of the epoch."""
+    """What a report says about the run itself; ``started`` and ``finished`` are seconds of the epoch.
+
+    ``connections`` says how many were made, by kind: smtp, ssh, dns.
+    """
 
     environment: str
     started: float
     finished: float
     hosts: tuple[str, ...]
     domains: tuple[str, ...]
+    connections: Mapping[str, int] = field(default_factory=dict)
+    expiries: tuple[Expiry, ...] = ()
 
     @property
     def seconds(self) -> float:
@@ -54,10 +68,10 @@ def secrets(model: Model) -> tuple[str, ...]:
 
 def without(result: Result, hidden: Iterable[str]) -> Result:
     """Return ``result`` with every string in ``hidden`` masked."""
-    observed, remedy = result.observed, result.remedy
+    texts = [result.observed, result.remedy, *result.evidence]
     for secret in hidden:
-        observed, remedy = observed.replace(secret, MASK), remedy.replace(secret, MASK)
-    return replace(result, observed=observed, remedy=remedy)
+        texts = [text.replace(secret, MASK) for text in texts]
+    return replace(result, observed=texts[0], remedy=texts[1], evidence=tuple(texts[2:]))
 
 
 def lines(results: Results, run: Run) -> list[str]:
@@ -67,8 +81,11 @@ def lines(results: Results, run: Run) -> list[str]:
     for result in results.items:
         by_category[catalogue()[result.check].category][result.status] += 1
     said += [f"  {category:<15} {_counts(count)}" for category, count in by_category.items() if count]
-    for result in results.having(Status.FAILED):
-        said.append(f"FAILED {result.check}, {result.target}: {result.observed}. Remedy: {result.remedy}")
+    for status in FINDINGS:
+        for result in results.having(status):
+            said.append(
+                f"{status.value.upper()} {result.check}, {result.target}: {result.observed}. Remedy: {result.remedy}"
+            )
     for status, word in ((Status.NOT_TESTED, "NOT TESTED"), (Status.NOT_APPLICABLE, "not applicable")):
         # One cause, such as a host that is down, leaves many checks open: it is said once for each target.
         gaps: dict[tuple[str, str], list[str]] = {}
@@ -77,6 +94,9 @@ def lines(results: Results, run: Run) -> list[str]:
         said += [f"{word} {target}: {reason} ({', '.join(checks)})" for (target, reason), checks in gaps.items()]
     count = Counter(result.status for result in results.items)
     said.append(f"{len(results.items)} checks in {run.seconds:.1f} s: {_counts(count)}")
+    if run.connections:
+        cost = ", ".join(f"{number} {kind}" for kind, number in sorted(run.connections.items()))
+        said.append(f"connections and questions: {cost}")
     return said
 
 
@@ -94,6 +114,11 @@ def document(results: Results, run: Run) -> dict[str, Any]:
         "seconds": round(run.seconds, 3),
         "hosts": list(run.hosts),
         "domains": list(run.domains),
+        "connections": dict(run.connections),
+        "expiries": [
+            {"what": one.what, "where": one.where, "at": one.at.isoformat(timespec="seconds")}
+            for one in sorted(run.expiries, key=lambda one: one.at)
+        ],
         "exit_code": results.exit_code,
         "summary": {status.value: count[status] for status in Status},
         "results": [_entry(result) for result in results.items],
@@ -106,8 +131,11 @@ def _entry(result: Result) -> dict[str, Any]:
     return {
         **entry,
         "target": result.target,
+        "host": result.host,
+        "domain": result.domain,
         "status": result.status.value,
         "observed": result.observed,
+        "evidence": list(result.evidence),
         "remedy": result.remedy,
         "seconds": round(result.seconds, 3),
     }
@@ -135,12 +163,20 @@ def junit(results: Results, run: Run) -> ET.ElementTree[ET.Element]:
                 time=f"{result.seconds:.3f}",
             )  # fmt: skip
             properties = ET.SubElement(case, "properties")
-            for name, value in (("id", known.id), ("level", known.level), ("source", known.source)):
+            for name, value in (("id", known.id), ("level", known.level), ("sources", "; ".join(known.sources))):
                 ET.SubElement(properties, "property", name=name, value=value)
-            element = {Status.FAILED: "failure", Status.NOT_TESTED: "error", Status.NOT_APPLICABLE: "skipped"}
+            # JUnit knows no warnings: what is no failure passes there, and says in system-out what was seen.
+            element = {
+                Status.FAILED: "failure",
+                Status.NOT_TESTED: "error",
+                Status.NOT_APPLICABLE: "skipped",
+            }
             if result.status in element:
                 said = ET.SubElement(case, element[result.status], message=_printable(result.observed))
                 said.text = _printable(f"{known.why} Remedy: {result.remedy}") if result.remedy else None
+            elif result.status in FINDINGS:
+                seen = f"{result.status.value}: {result.observed}. {known.why} Remedy: {result.remedy}"
+                ET.SubElement(case, "system-out").text = _printable(seen)
     return ET.ElementTree(root)
 
 

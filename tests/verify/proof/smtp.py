@@ -15,6 +15,8 @@ from base64 import b64encode
 from dataclasses import dataclass
 from types import TracebackType
 
+from .counted import count
+
 MAX_LINE = (
     4096  # RFC 5321 4.5.3.1.5 allows a server 512 octets; be generous to the lines of others, but not without end
 )
@@ -70,6 +72,7 @@ class Client:
         self._socket = connection
         self._deadline = time.monotonic() + seconds
         self._buffer = b""
+        self.greeting: Reply | None = None
         self.own_address: str = connection.getsockname()[0]
 
     def __enter__(self) -> Client:
@@ -87,6 +90,7 @@ class Client:
     @classmethod
     def connect(cls, address: str, port: int, seconds: float = 20.0) -> Client:
         """Open a TCP connection to ``address``; the whole conversation must fit into ``seconds``."""
+        count("smtp")
         try:
             connection = socket.create_connection((address, port), timeout=min(seconds, 10.0))
         except ConnectionRefusedError:
@@ -165,6 +169,7 @@ class Client:
         greeting = self.reply()
         if greeting.code != 220:
             raise UnavailableError(f"the greeting is {greeting}")
+        self.greeting = greeting
         return self.ehlo()
 
     def ehlo(self) -> Reply:

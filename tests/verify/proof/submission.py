@@ -74,7 +74,7 @@ class Secured:
 
     ``distrust`` is why the chain or the name was not accepted, empty if it was. ``before_ehlo`` is the reply to AUTH
     between the handshake and the second EHLO (STARTTLS only); ``verify`` holds the replies to VRFY of a name that
-    exists everywhere and of one that exists nowhere.
+    exists everywhere and of one that exists nowhere; ``greeting`` and ``ehlo`` are how the server introduces itself.
     """
 
     distrust: str
@@ -83,6 +83,8 @@ class Secured:
     before_ehlo: Reply | None
     keywords: dict[str, str]
     verify: tuple[Reply, Reply]
+    greeting: str = ""
+    ehlo: str = ""
 
 
 def secured(endpoint: Endpoint, ca: str | None) -> Secured:
@@ -109,14 +111,15 @@ def _secured(endpoint: Endpoint, context: ssl.SSLContext, distrust: str) -> Secu
         certificate = read_certificate(inside.getpeercert(binary_form=True) or b"")
         before = None
         if endpoint.implicit_tls:
-            keywords = client.greet().keywords()
+            hello = client.greet()
         else:
             before = client.command("AUTH PLAIN AGEAYg==")
-            keywords = client.ehlo().keywords()
+            hello = client.ehlo()
         verify = (client.command("VRFY postmaster"), client.command("VRFY postseal-nobody"))
         version = inside.version() or ""
+        greeting = client.greeting.lines[0] if client.greeting else ""
         client.quit()
-    return Secured(distrust, certificate, version, before, keywords, verify)
+    return Secured(distrust, certificate, version, before, hello.keywords(), verify, greeting, hello.lines[0])
 
 
 @dataclass(frozen=True)

@@ -11,24 +11,38 @@ from datetime import UTC, datetime
 from functools import cache
 
 from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+from cryptography.x509.oid import ExtendedKeyUsageOID
 
-from .hello import Answer, client_hello, parse
+from .hello import Answer, Offer, client_hello, parse
 from .smtp import Client, Closed, UnavailableError
 from .targets import Endpoint
 
 
 @dataclass(frozen=True)
 class Certificate:
-    """A served leaf certificate. ``spki_sha256`` is TLSA 3 1 1 association data in hex; ``bits`` is the key's size."""
+    """A served leaf certificate. ``spki_sha256`` is TLSA 3 1 1 association data in hex; ``bits`` is the key's size.
+
+    ``hash`` is the name of the hash that it was signed with, empty where the algorithm has its own; ``for_servers``
+    tells whether a TLS server may use it.
+    """
 
     names: tuple[str, ...]
+    not_before: datetime
     not_after: datetime
     key: str
     bits: int
     spki_sha256: str
     sha256: str
+    hash: str = ""
+    for_servers: bool = True
+
+    @property
+    def days(self) -> float:
+        """Return for how many days it was issued."""
+        return (self.not_after - self.not_before).total_seconds() / 86400
 
     def days_left(self, now: datetime | None = None) -> float:
         """Return the days until the certificate expires, negative after that."""
@@ -55,7 +69,10 @@ def read_certificate(der: bytes) -> Certificate:
             names = tuple(name.lower() for name in extension.get_values_for_type(x509.DNSName))
         except x509.ExtensionNotFound:
             names = ()
-    except ValueError as error:
+        signed_with = leaf.signature_hash_algorithm.name if leaf.signature_hash_algorithm else ""
+        for_servers = _for_servers(leaf)
+        not_before = leaf.not_valid_before_utc
+    except (ValueError, UnsupportedAlgorithm) as error:
         raise UnavailableError(f"the certificate cannot be parsed: {error}") from None
     if isinstance(public, rsa.RSAPublicKey):
         key, bits = "RSA", public.key_size
@@ -63,13 +80,31 @@ def read_certificate(der: bytes) -> Certificate:
         key, bits = f"ECDSA {public.curve.name}", public.key_size
     else:
         key, bits = ("Ed25519", 256) if isinstance(public, ed25519.Ed25519PublicKey) else (type(public).__name__, 0)
-    return Certificate(names, not_after, key, bits, hashlib.sha256(spki).hexdigest(), hashlib.sha256(der).hexdigest())
+    digests = hashlib.sha256(spki).hexdigest(), hashlib.sha256(der).hexdigest()
+    return Certificate(names, not_before, not_after, key, bits, *digests, signed_with, for_servers)
+
+
+def _for_servers(leaf: x509.Certificate) -> bool:
+    try:
+        usage = leaf.extensions.get_extension_for_class(x509.ExtendedKeyUsage).value
+    except x509.ExtensionNotFound:
+        return True  # RFC 5280 4.2.1.12: without the extension any use is allowed
+    return ExtendedKeyUsageOID.SERVER_AUTH in usage
 
 
 @cache
 def verifying(ca: str | None) -> ssl.SSLContext:
     """Return a context that checks chain and host name against ``ca`` (a bundle's path) or the system's authorities."""
     return ssl.create_default_context(cafile=ca)
+
+
+@cache
+def of_the_world(ca: str | None) -> ssl.SSLContext:
+    """Return a verifying context for servers that are not ours: the system's authorities, and ``ca`` besides."""
+    context = ssl.create_default_context()
+    if ca:
+        context.load_verify_locations(ca)
+    return context
 
 
 @cache
@@ -115,8 +150,8 @@ def session(endpoint: Endpoint, context: ssl.SSLContext) -> Client:
     return client
 
 
-def offer(endpoint: Endpoint, version: int, suites: tuple[int, ...]) -> Answer:
-    """Offer at most ``version`` with ``suites`` and return what the server answers.
+def offer(endpoint: Endpoint, offered: Offer) -> Answer:
+    """Make an offer and return what the server answers.
 
     Raises :class:`UnavailableError` if there is no answer: a closed connection is not yet a refusal.
     """
@@ -125,7 +160,7 @@ def offer(endpoint: Endpoint, version: int, suites: tuple[int, ...]) -> Answer:
             client.greet()
             if (ready := client.command("STARTTLS")).code != 220:
                 raise UnavailableError(f"STARTTLS is answered {ready}")
-        client.send(client_hello(version, suites, endpoint.name))
+        client.send(client_hello(offered, endpoint.name))
         data = b""
         while True:
             try:
