@@ -23,9 +23,13 @@ from ..plugin_utils.inventory import describe
 SPEC = {
     "report_directory": {"type": "path", "required": True},
     "delivery_timeout": {"type": "int", "default": 30},
+    "fail_on_warnings": {"type": "bool", "default": False},
+    "only_changes": {"type": "bool", "default": False},
 }
+# As tests/verify/proof/report.py writes them.
+LATEST, PREVIOUS = "verify.json", "verify.previous.json"
 ROOT = Path(__file__).resolve().parents[2]
-PASSED, FAILED, NOT_TESTED = 0, 1, 2
+PASSED, FAILED, NOT_TESTED, WARNINGS = 0, 1, 2, 3
 display = Display()
 
 
@@ -53,27 +57,35 @@ class ActionModule(ActionBase):  # type: ignore[misc]  # Ansible ships no type i
             raise AnsibleActionFail(describe(error.problems, variables)) from None
         directory = Path(arguments["report_directory"]).resolve()
         display.display("The proof looks at the DNS, the hosts and their ports, and sends a message.")
-        code, lines = _proof(inventory, directory, arguments["delivery_timeout"])
-        if code not in (PASSED, FAILED, NOT_TESTED):
+        code, lines = _proof(inventory, directory, _options(arguments))
+        if code not in (PASSED, FAILED, NOT_TESTED, WARNINGS):
             raise AnsibleActionFail(f"the proof did not run (pytest ends with {code}): {' '.join(lines[-3:])}")
         result = _summary(directory)
         if code == PASSED and result["exit_code"] == PASSED:
             return {"changed": False, **result}
-        word = {FAILED: "failed", NOT_TESTED: "could not be completed"}.get(code, "is unclear")
+        words = {FAILED: "failed", NOT_TESTED: "could not be completed", WARNINGS: "has warnings"}
+        word = words.get(code, "is unclear")
         count = ", ".join(f"{number} {status}" for status, number in result["summary"].items() if number)
-        advice = f"What to do is above and in {result['report'][0]}"
+        advice = f"What to do is above and in {directory / 'verify.html'}"
         raise AnsibleActionFail(f"The proof {word}: {count}. {advice}", result=result)
 
 
-def _proof(inventory: bytes, directory: Path, seconds: int) -> tuple[int, list[str]]:
+def _options(arguments: dict[str, Any]) -> list[str]:
+    """Return the arguments of the task as options of tests/verify/conftest.py."""
+    switches = [f"--{name.replace('_', '-')}" for name in ("fail_on_warnings", "only_changes") if arguments[name]]
+    return [f"--delivery-timeout={arguments['delivery_timeout']}", *switches]
+
+
+def _proof(inventory: bytes, directory: Path, options: list[str]) -> tuple[int, list[str]]:
     """Run pytest with ``inventory`` in a pipe, show its lines as they come; return its exit code and the lines."""
-    for stale in ("verify.json", "verify.xml"):
-        (directory / stale).unlink(missing_ok=True)
+    # Should pytest not get so far, the last report must not be taken for this one's.
+    if (directory / LATEST).exists():
+        (directory / LATEST).replace(directory / PREVIOUS)
     reading, writing = os.pipe()
     command = [sys.executable, "-m", "pytest", str(ROOT / "tests" / "verify"), "-q", "--no-header", "--color=no"]
     # Only the plugin that is needed: loading all that happen to be installed takes longer than many a check.
     command += ["-c", str(ROOT / "pyproject.toml"), "-p", "testinfra.plugin", "-p", "no:cacheprovider"]
-    command += [f"--handover-fd={reading}", f"--report-directory={directory}", f"--delivery-timeout={seconds}"]
+    command += [f"--handover-fd={reading}", f"--report-directory={directory}", *options]
     environment = {**os.environ, "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1", "PYTHONUNBUFFERED": "1"}
     environment.pop("PYTEST_ADDOPTS", None)
     try:
@@ -114,7 +126,7 @@ def _feed(descriptor: int, data: bytes) -> None:
 
 
 def _summary(directory: Path) -> dict[str, Any]:
-    path = directory / "verify.json"
+    path = directory / LATEST
     try:
         report = json.loads(path.read_text("utf-8"))
     except (OSError, ValueError) as error:
@@ -123,5 +135,6 @@ def _summary(directory: Path) -> dict[str, Any]:
         "exit_code": report["exit_code"],
         "summary": report["summary"],
         "seconds": report["seconds"],
-        "report": [str(path), str(path.with_suffix(".xml"))],
+        "changes": report["changes"],
+        "report": [str(path.with_suffix(suffix)) for suffix in (".json", ".xml", ".html")],
     }

@@ -6,18 +6,17 @@ from __future__ import annotations
 
 import tempfile
 import time
-from collections.abc import Generator
+from collections.abc import Generator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
 from ansible_collections.postseal.mail.plugins.module_utils.model.types import Domain, MailHost, Model
-from ansible_collections.postseal.mail.tests.verify.proof import report
+from ansible_collections.postseal.mail.tests.verify.proof import changes, report, text
 from ansible_collections.postseal.mail.tests.verify.proof.catalogue import catalogue, remedy
 from ansible_collections.postseal.mail.tests.verify.proof.claimed import Claims
 from ansible_collections.postseal.mail.tests.verify.proof.counted import totals
-from ansible_collections.postseal.mail.tests.verify.proof.expiries import expiries
 from ansible_collections.postseal.mail.tests.verify.proof.given import (
     ROOT,
     Given,
@@ -25,6 +24,7 @@ from ansible_collections.postseal.mail.tests.verify.proof.given import (
     Resolving,
     from_descriptor,
 )
+from ansible_collections.postseal.mail.tests.verify.proof.horizon import Expiry, Horizon
 from ansible_collections.postseal.mail.tests.verify.proof.observe import Observer, Settings
 from ansible_collections.postseal.mail.tests.verify.proof.outcome import (
     CheckFailedError,
@@ -34,7 +34,8 @@ from ansible_collections.postseal.mail.tests.verify.proof.outcome import (
     Results,
     Status,
 )
-from ansible_collections.postseal.mail.tests.verify.proof.replies import explanations
+from ansible_collections.postseal.mail.tests.verify.proof.redact import redaction
+from ansible_collections.postseal.mail.tests.verify.proof.run import Run
 from ansible_collections.postseal.mail.tests.verify.proof.targets import (
     Endpoint,
     endpoints,
@@ -70,6 +71,9 @@ class State:
     observer: Observer | None = None
     directory: tempfile.TemporaryDirectory[str] | None = None
     started: float = 0.0
+    horizon: Horizon | None = None
+    expiries: tuple[Expiry, ...] = ()
+    previous: Mapping[str, Any] | None = None
 
 
 STATE = pytest.StashKey[State]()
@@ -80,8 +84,10 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group = parser.getgroup("postseal", "verification of a mail submission service")
     group.addoption("--vault-password-file", help="for the inventory, as ansible-playbook takes it")
     group.addoption("--handover-fd", type=int, help="read the inventory from this descriptor (the action does)")
-    group.addoption("--report-directory", default=str(ROOT / "report"), help="where verify.json and verify.xml go")
+    group.addoption("--report-directory", default=str(ROOT / "report"), help="where the report's files go")
     group.addoption("--sslyze", default=str(SSLYZE), help="the program; nothing is scanned where there is none")
+    group.addoption("--fail-on-warnings", action="store_true", help="end with 3 if there are warnings")
+    group.addoption("--only-changes", action="store_true", help="print what changed since the last run, nothing else")
     group.addoption("--delivery-timeout", type=float, default=30.0, help="seconds to wait for the probe message")
 
 
@@ -89,9 +95,14 @@ def pytest_configure(config: pytest.Config) -> None:
     inventory = config.getoption("--ansible-inventory", None)
     descriptor = config.getoption("--handover-fd")
     resolving = Resolving(inventory, config.getoption("--vault-password-file")) if descriptor is None else None
-    config.stash[STATE] = State(resolving, started=time.time())
-    config.stash[RESULTS] = Results()
+    directory = Path(config.getoption("--report-directory"))
+    config.stash[STATE] = State(resolving, started=time.time(), previous=changes.rotate(directory))
+    report.clear(directory)
+    config.stash[RESULTS] = Results(strict=config.getoption("--fail-on-warnings"))
     config.option.reportchars = "N"
+    if config.getoption("--only-changes"):
+        config.option.no_header = True
+        config.option.verbose = -2
 
 
 def _given(config: pytest.Config) -> Given:
@@ -169,6 +180,9 @@ def pytest_collection_finish(session: pytest.Session) -> None:
     session.config.option.tbstyle = "no"
     if not session.items or session.config.option.collectonly:
         return
+    if session.config.getoption("--only-changes"):
+        # From here on pytest's own lines have no place in a mail: no news is no output at all.
+        session.config.pluginmanager.unregister(name="terminalreporter")
     given = _given(session.config)
     state.directory = tempfile.TemporaryDirectory(prefix="postseal-verify-")
     sslyze = Path(session.config.getoption("--sslyze"))
@@ -178,6 +192,7 @@ def pytest_collection_finish(session: pytest.Session) -> None:
         sslyze if sslyze.is_file() else None,
     )
     state.observer = Observer(given.model, given.connections, settings)
+    state.horizon = Horizon(state.observer)
 
 
 @pytest.fixture(scope="session")
@@ -236,12 +251,12 @@ def _result(item: pytest.Item, call: pytest.CallInfo[None]) -> Result:
     identifier = str(getattr(getattr(item, "function", None), "check_id", item.name))
     context = {key: text for value in parameters.values() for key, text in _context(value).items()}
     status, observed, advice = _end(identifier, call.excinfo.value if call.excinfo else None, context)
-    evidence = (*getattr(item, "funcargs", {}).get("evidence", ()), *explanations(observed))
+    evidence = tuple(getattr(item, "funcargs", {}).get("evidence", ()))
     belongs = {key: context.get(key, "") for key in ("host", "domain")}
     given = _given(item.config)
     advice = advice.replace("ansible-playbook", given.command)
     result = Result(identifier, target, status, observed, advice, call.duration, evidence, **belongs)
-    return report.without(result, report.secrets(given.model))
+    return redaction(given.model).result(result)
 
 
 def _end(identifier: str, error: BaseException | None, context: dict[str, str]) -> tuple[Status, str, str]:
@@ -266,6 +281,7 @@ def pytest_report_teststatus(report: pytest.TestReport) -> tuple[str, str, str] 
 def pytest_sessionfinish(session: pytest.Session) -> None:
     state = session.config.stash[STATE]
     if state.observer is not None:
+        state.expiries = state.horizon.expiries() if state.horizon else ()
         state.observer.close()
     if state.directory is not None:
         state.directory.cleanup()
@@ -275,15 +291,28 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    for line, colour in text.coloured(_reported(config)):
+        terminalreporter.line(line, **colour)
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    if config.getoption("--only-changes", None):
+        for line in _reported(config):
+            print(line)
+
+
+def _reported(config: pytest.Config) -> list[str]:
+    """Write the report and return what to show of it: nothing if there was no run."""
     results, state = config.stash[RESULTS], config.stash[STATE]
     if state.given is None or state.observer is None:
-        return
+        return []
     model = state.given.model
     hosts, domains = (tuple(item.name for item in items) for items in (model.hosts, model.domains))
-    ends = tuple(expiries(state.observer))
-    run = report.Run(model.environment, state.started, time.time(), hosts, domains, totals(), ends)
-    terminalreporter.ensure_newline()
-    for line in report.lines(results, run):
-        terminalreporter.line(line, red=line.startswith("FAILED"), yellow=line.startswith(("NOT TESTED", "WARNING")))
+    different = changes.compare(state.previous, results.items)
+    run = Run(
+        model.environment, state.started, time.time(), hosts, domains, totals(), state.expiries, different
+    )
     written = report.write(results, run, Path(config.getoption("--report-directory")))
-    terminalreporter.line(f"report: {', '.join(map(str, written))}")
+    if config.getoption("--only-changes"):
+        return text.news(different, results, run)
+    return [*text.lines(results, run), f"report: {', '.join(map(str, written))}"]

@@ -71,6 +71,15 @@ def test_a_system_that_is_not_there_passes_nothing(tmp_path: Path) -> None:
         assert SECRET not in text
 
 
+def test_only_changes_prints_news_once_and_then_nothing(tmp_path: Path) -> None:
+    first, second = (_run(json.dumps(DEAD).encode(), tmp_path, "--only-changes", "-k", "test_dmarc") for _ in "ab")
+    assert first.stdout.startswith("Proof of staging: 3 problems, first report\nNEW NOT TESTED MSG-4, ")
+    assert (second.stdout, second.stderr) == ("", "")
+    assert first.returncode == second.returncode == 2
+    assert json.loads((tmp_path / "verify.json").read_text())["changes"]["remaining"] == 3
+    assert json.loads((tmp_path / "verify.previous.json").read_text())["changes"] is None
+
+
 def test_a_selection_that_cannot_be_tested_ends_with_2(tmp_path: Path) -> None:
     answer = _run(json.dumps(DEAD).encode(), tmp_path, "-k", "test_dmarc")
     assert answer.returncode == 2

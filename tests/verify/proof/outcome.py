@@ -71,17 +71,21 @@ class Result:
 
 @dataclass
 class Results:
-    """All results of a run, in the order they came."""
+    """All results of a run, in the order they came. ``strict``: a warning is no good end either."""
 
     items: list[Result] = field(default_factory=list)
+    strict: bool = False
 
-    def having(self, status: Status) -> list[Result]:
-        """Return the results with ``status``."""
-        return [result for result in self.items if result.status is status]
+    def having(self, *statuses: Status) -> list[Result]:
+        """Return the results with one of ``statuses``."""
+        return [result for result in self.items if result.status in statuses]
 
     @property
     def exit_code(self) -> int:
-        """0: everything that applies passed. 1: something failed. 2: nothing failed, but not all could be tested."""
+        """0: all that applies passed. 1: something failed. 2: not all could be tested. 3: warnings, if ``strict``."""
         if self.having(Status.FAILED):
             return 1
-        return 2 if self.having(Status.NOT_TESTED) or not self.having(Status.PASSED) else 0
+        looked = self.having(Status.PASSED, Status.WARNED, Status.NOTED)
+        if self.having(Status.NOT_TESTED) or not looked:
+            return 2
+        return 3 if self.strict and self.having(Status.WARNED) else 0

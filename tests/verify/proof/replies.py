@@ -1,40 +1,53 @@
 # Copyright: the Postseal maintainers
 # GNU General Public License v3.0 or later (see LICENSE)
-"""What SMTP reply codes mean, for those who do not read RFC 5321 (4.2.3, 4.3.2) and RFC 4954 6 every day."""
+"""SMTP reply codes in plain words: what the server means, and whether to try again (RFC 5321 4.2, RFC 4954 6)."""
 
 from __future__ import annotations
 
 import re
 
-EXPLAINED = {
-    421: "the server closes the connection: it is busy, shutting down, or has had enough of this client",
-    432: "the password must be changed before it can be used",
-    450: "not now: the mailbox is in use, or a limit is reached; senders try again by themselves",
-    451: "not now: something on the server failed; senders try again by themselves",
-    452: "not now: too little space, or too many recipients for one message",
-    454: "not now: the server cannot do TLS or check passwords at the moment; look at its certificate and at Dovecot",
-    500: "the server does not know the command, or the line is too long",
-    501: "the server does not understand the parameter of the command, such as an address that is none",
-    502: "the server knows the command and does not offer it",
-    503: "the command came out of turn, such as AUTH twice or DATA without a recipient",
-    504: "the server does not know the parameter, such as an authentication mechanism it does not have",
-    530: "authentication, or TLS before it, is required first",
-    534: "the mechanism is too weak for this user",
-    535: "the login or the password is wrong",
-    538: "the mechanism needs TLS first",
-    550: "refused: no such mailbox, or a policy of the server is against it",
+CODES = {
+    220: "the server is ready",
+    235: "the login is accepted",
+    250: "yes, done",
+    334: "the server waits for the rest of the login",
+    354: "the server waits for the message",
+    421: "the server is closing: too busy, restarting, or too many connections or errors from here; try again later",
+    450: "not now: the mailbox is busy, or the sender is asked to come back (greylisting); try again in some minutes",
+    451: "not now: the server has a problem of its own, or a limit is reached; try again later",
+    452: "not now: the server has no room, or the message has too many recipients at once; try again later",
+    454: "not now: the password check or TLS is out of order on the server; try again, and look at its log",
+    500: "the server does not know this command",
+    501: "the command or an address in it is malformed; correct the address",
+    502: "the server knows this command and does not do it",
+    503: "the commands came in an order that the server does not accept",
+    504: "the server does not know this way to log in",
+    530: "first TLS, then a login: the server does nothing before",
+    534: "this way to log in is too weak for the server",
+    535: "the login is refused: name or password is wrong, or the credential is revoked or not allowed from here",
+    538: "this way to log in needs TLS first",
+    550: "refused for good: the mailbox does not exist, or the receiver's policy does not take this mail",
     551: "the recipient is not here, and the server does not forward",
-    552: "the message is larger than the server takes, or the mailbox is full",
-    553: "the address may not be used: it is none, or this login has no right to it",
-    554: "refused for good: the transaction failed, or a policy of the server is against it",
+    552: "refused for good: the message is too large, or the mailbox is full",
+    553: "this address is not allowed: as a sender it belongs to another credential, or it is malformed",
+    554: "refused for good: the message is taken for spam, or a policy forbids it; the text behind the code says which",
     555: "the server does not know a parameter of MAIL or RCPT",
-    556: "the recipient's domain takes no mail (null MX)",
 }
-# A code that begins a reply: after "answered", "is" or a colon, and before an enhanced code or a word.
-_CODE = re.compile(r"(?:answered|is|:|\() ?([45]\d\d)(?= |$|\))")
+CLASSES = {
+    2: "yes",
+    3: "the server waits for more",
+    4: "not now; try again later",
+    5: "refused for good; the same again gets the same answer",
+}
+# A reply within a sentence: what was asked, a colon or "answered", the code, and the enhanced code or a text.
+_SEEN = re.compile(r"(?:(?:answered|answers|greeting is|:) |\()([2-5]\d\d)(?=[ -][A-Za-z0-9<])")
 
 
-def explanations(text: str) -> tuple[str, ...]:
-    """Return one line for each reply code that ``text`` quotes."""
-    codes = dict.fromkeys(int(code) for code in _CODE.findall(text))
-    return tuple(f"{code}: {EXPLAINED[code]}" for code in codes if code in EXPLAINED)
+def explain(code: int) -> str:
+    """Return what a reply code means; for an unknown one what its first digit says."""
+    return CODES.get(code) or CLASSES.get(code // 100, "no SMTP reply")
+
+
+def seen(text: str) -> tuple[tuple[int, str], ...]:
+    """Return the reply codes that a piece of evidence quotes, each once, with what they mean."""
+    return tuple((code, explain(code)) for code in dict.fromkeys(int(found) for found in _SEEN.findall(text)))
