@@ -309,9 +309,7 @@ def _reported(config: pytest.Config) -> list[str]:
     model = state.given.model
     hosts, domains = (tuple(item.name for item in items) for items in (model.hosts, model.domains))
     different = changes.compare(state.previous, results.items)
-    run = Run(
-        model.environment, state.started, time.time(), hosts, domains, totals(), state.expiries, different
-    )
+    run = Run(model.environment, state.started, time.time(), hosts, domains, totals(), state.expiries, different)
     written = report.write(results, run, Path(config.getoption("--report-directory")))
     if config.getoption("--only-changes"):
         return text.news(different, results, run)

@@ -22,7 +22,6 @@ from ansible_collections.postseal.mail.tests.verify.proof import mailbox, names,
 from ansible_collections.postseal.mail.tests.verify.proof.hosts import Connection, collect
 from ansible_collections.postseal.mail.tests.verify.proof.manners import errors_borne, pipelining
 from ansible_collections.postseal.mail.tests.verify.proof.names import Server, ask
-from ansible_collections.postseal.mail.tests.verify.proof.replies import EXPLAINED, explanations
 from ansible_collections.postseal.mail.tests.verify.proof.scan import Compliance, parse
 from ansible_collections.postseal.mail.tests.verify.proof.smtp import Reply, UnavailableError
 from ansible_collections.postseal.mail.tests.verify.proof.targets import Endpoint
@@ -280,12 +279,3 @@ def test_what_sslyze_says_is_read_and_an_error_is_no_verdict() -> None:
     assert [issue.partition(":")[0] for issue in found["b.example", 587].issues] == ["tls_curves", "tls_versions"]
     assert found["c.example", 587].error.startswith("Scan did not run")
     assert parse("ERROR: Could not connect") == {}
-
-
-@pytest.mark.parametrize("code", [421, 450, 451, 501, 530, 535, 550, 552, 553, 554])
-def test_reply_codes_are_explained(code: int) -> None:
-    assert explanations(f"RCPT TO:<a@b.test> is answered {code} 5.7.1 no") == (f"{code}: {EXPLAINED[code]}",)
-
-
-def test_numbers_that_are_no_replies_are_not_explained() -> None:
-    assert explanations("port 587 of 192.0.2.550 has 535 certificates") == ()

@@ -9,10 +9,11 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from ansible_collections.postseal.mail.plugins.plugin_utils.replies import seen
+
 from .catalogue import catalogue
 from .changes import Changes
 from .outcome import Result, Results, Status
-from .replies import seen
 from .run import Run
 from .views import Readiness, readiness
 

@@ -14,13 +14,13 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
+from ansible_collections.postseal.mail.plugins.plugin_utils.replies import seen
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
 
 from .catalogue import CATEGORIES, Check, catalogue
 from .changes import Kind
 from .horizon import Expiry
 from .outcome import Result, Results, Status
-from .replies import seen
 from .run import SERVICE, Run
 from .text import counts, one_line
 from .views import WORST, Readiness, readiness

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 
 CODES = {
     220: "the server is ready",
@@ -51,3 +52,43 @@ def explain(code: int) -> str:
 def seen(text: str) -> tuple[tuple[int, str], ...]:
     """Return the reply codes that a piece of evidence quotes, each once, with what they mean."""
     return tuple((code, explain(code)) for code in dict.fromkeys(int(found) for found in _SEEN.findall(text)))
+
+
+@dataclass(frozen=True)
+class Delivery:
+    """One attempt to deliver as Postfix logs it: to whom, to which server, how it ended, and what the server said."""
+
+    recipient: str
+    relay: str
+    status: str
+    answer: str
+
+
+# postfix/smtp(8): "ID: to=<x>, relay=host[address]:port, delay=..., dsn=2.0.0, status=sent (250 2.0.0 Ok)".
+_DELIVERY = re.compile(r": to=<([^>]*)>,.*? relay=([^,]+),.* status=(\w+) \((.*)\)$")
+_SAID = re.compile(r"(?:said: |^)([2-5]\d\d)[ -]")
+_ENDS = {
+    "sent": "delivered",
+    "deferred": "not yet; Postfix tries again by itself for some days",
+    "bounced": "refused for good; the sender gets a message that says so",
+    "expired": "given up; the sender gets a message that says so",
+    "undeliverable": "would not be accepted",
+    "deliverable": "would be accepted",
+}
+
+
+def deliveries(log: str) -> list[Delivery]:
+    """Return the attempts to deliver that stand in lines of Postfix's log, in their order."""
+    return [Delivery(*found.groups()) for line in log.splitlines() if (found := _DELIVERY.search(line))]
+
+
+def explain_deliveries(log: str) -> list[str]:
+    """Return for each attempt in lines of Postfix's log what became of it, in plain words."""
+    lines = []
+    for attempt in deliveries(log):
+        code = _SAID.search(attempt.answer)
+        meaning = f" ({explain(int(code[1]))})" if code else ""
+        end = _ENDS.get(attempt.status, attempt.status)
+        server = "no server was reached" if attempt.relay == "none" else attempt.relay
+        lines.append(f"{attempt.recipient}, {server}: {attempt.answer}{meaning}. {end[0].upper()}{end[1:]}.")
+    return lines
