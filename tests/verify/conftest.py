@@ -14,7 +14,6 @@ from typing import Any
 import pytest
 from ansible_collections.postseal.mail.plugins.module_utils.model.types import Domain, MailHost, Model
 from ansible_collections.postseal.mail.tests.verify.proof import changes, report, text
-from ansible_collections.postseal.mail.tests.verify.proof.catalogue import catalogue, remedy
 from ansible_collections.postseal.mail.tests.verify.proof.claimed import Claims
 from ansible_collections.postseal.mail.tests.verify.proof.counted import totals
 from ansible_collections.postseal.mail.tests.verify.proof.given import (
@@ -27,9 +26,7 @@ from ansible_collections.postseal.mail.tests.verify.proof.given import (
 from ansible_collections.postseal.mail.tests.verify.proof.horizon import Expiry, Horizon
 from ansible_collections.postseal.mail.tests.verify.proof.observe import Observer, Settings
 from ansible_collections.postseal.mail.tests.verify.proof.outcome import (
-    CheckFailedError,
     NotApplicableError,
-    NotTestedError,
     Result,
     Results,
     Status,
@@ -42,6 +39,7 @@ from ansible_collections.postseal.mail.tests.verify.proof.targets import (
     first_address,
     host_names,
 )
+from ansible_collections.postseal.mail.tests.verify.proof.verdict import verdict
 
 COULD_NOT_RUN = 2
 SSLYZE = ROOT / ".venv-sslyze/bin/sslyze"
@@ -250,26 +248,13 @@ def _result(item: pytest.Item, call: pytest.CallInfo[None]) -> Result:
     target = ", ".join(map(_target, parameters.values())) or "-"
     identifier = str(getattr(getattr(item, "function", None), "check_id", item.name))
     context = {key: text for value in parameters.values() for key, text in _context(value).items()}
-    status, observed, advice = _end(identifier, call.excinfo.value if call.excinfo else None, context)
+    status, observed, advice = verdict(identifier, call.excinfo.value if call.excinfo else None, context)
     evidence = tuple(getattr(item, "funcargs", {}).get("evidence", ()))
     belongs = {key: context.get(key, "") for key in ("host", "domain")}
     given = _given(item.config)
     advice = advice.replace("ansible-playbook", given.command)
     result = Result(identifier, target, status, observed, advice, call.duration, evidence, **belongs)
     return redaction(given.model).result(result)
-
-
-def _end(identifier: str, error: BaseException | None, context: dict[str, str]) -> tuple[Status, str, str]:
-    """Return how a check ended, what was seen and, for a finding, what to do."""
-    if error is None:
-        return Status.PASSED, "", ""
-    if isinstance(error, CheckFailedError):
-        advice = remedy(identifier, {**context, **error.remedy})
-        return Status.of(catalogue()[identifier].level), error.observed, advice
-    if isinstance(error, NotApplicableError):
-        return Status.NOT_APPLICABLE, str(error), ""
-    reason = str(error) if isinstance(error, NotTestedError) else f"the check itself is broken: {error!r}"
-    return Status.NOT_TESTED, reason, ""
 
 
 def pytest_report_teststatus(report: pytest.TestReport) -> tuple[str, str, str] | None:

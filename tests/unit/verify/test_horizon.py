@@ -7,7 +7,7 @@ from __future__ import annotations
 from datetime import UTC, date, datetime
 
 import pytest
-from ansible_collections.postseal.mail.plugins.module_utils.model.keyplan import selector
+from ansible_collections.postseal.mail.plugins.module_utils.dkim.lifecycle import unused
 from ansible_collections.postseal.mail.tests.verify.proof.horizon import Expiry, day_of
 from hypothesis import given
 from hypothesis import strategies as st
@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 @given(st.dates(min_value=date(2000, 1, 1)), st.sampled_from(["production", "lab", "eu-2", "x-20200101"]))
 def test_the_day_is_read_back_from_the_selector_that_the_keys_step_gives(day: date, environment: str) -> None:
-    made = day_of(selector(environment, day, "ed25519"))
+    made = day_of(unused(environment, day, "ed25519", ()))
     assert made is not None
     assert made.date() == day
 
