@@ -71,6 +71,9 @@ def _sending(model: Model, domain: Domain) -> Iterator[Claim]:
     for selector, target in domain.dkim.delegate:
         name = dkim.record_name(domain.name, selector)
         yield claim(name, "CNAME", slots.dkim(selector), records.cname(target))
+    for alias, target in model.aliases_of(domain):
+        selector, is_key, _ = alias.partition("._domainkey.")
+        yield claim(alias, "CNAME", slots.dkim(selector) if is_key else slots.ALIAS, records.cname(target))
     if domain.tls_rpt:
         yield claim(tlsrpt.record_name(domain.name), "TXT", slots.TLSRPT, tlsrpt.build(domain.tls_rpt))
     if domain.mta_sts:

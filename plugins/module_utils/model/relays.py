@@ -23,6 +23,7 @@ class Relay:
     :param ca: file on the controller with the authority of its certificate; ``None`` for the host's own store
     :param spf: names to include in the SPF record of every domain that sends by it
     :param rewrites: it replaces the envelope sender by one of its own, so SPF is its own business
+    :param aliases: names below sending domains, and where its operator wants them to lead
     """
 
     name: str
@@ -35,6 +36,7 @@ class Relay:
     ca: str | None = None
     spf: tuple[str, ...] = ()
     rewrites: bool = False
+    aliases: tuple[tuple[str, str], ...] = ()
 
     @property
     def nexthop(self) -> str:

@@ -220,6 +220,16 @@ class Model:
         used = {name for route in self.routes for name in route.via}
         return tuple(relay for relay in self.relays if relay.name in used)
 
+    def aliases_of(self, domain: Domain) -> tuple[tuple[str, str], ...]:
+        """Return the names below ``domain``, and below no nearer one of ours, that are to lead to relays in use."""
+        pairs = dict.fromkeys(pair for relay in self.relays_used for pair in relay.aliases)
+        names = [one.name for one in self.sending_domains]
+        return tuple(
+            (alias, target)
+            for alias, target in pairs
+            if max((name for name in names if alias.endswith(f".{name}")), key=len, default="") == domain.name
+        )
+
     @property
     def default_route(self) -> Route:
         """The way of all mail that no other route names."""

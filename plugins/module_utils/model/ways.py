@@ -15,7 +15,7 @@ from .types import Secret
 
 T = TypeVar("T")
 
-RELAY_KEYS = ("name", "preset", "region", "host", "port", "mode", "tls", "login", "secret", "ca", "spf")
+RELAY_KEYS = ("name", "preset", "region", "host", "port", "mode", "tls", "login", "secret", "ca", "spf", "aliases")
 ROUTE_KEYS = ("stream", "credential", "recipient_domain", "sender", "default", "via")
 CRITERIA = ROUTE_KEYS[:4]
 LEVELS = (VERIFY, ENCRYPT, MAY, NONE)
@@ -70,8 +70,21 @@ def _relay(value: Any, path: str, collector: Collector) -> Relay | None:
         secret=secret,
         ca=said.get("ca", values.path, None),
         spf=spf or (preset.spf if preset else ()),
+        aliases=_aliases(said),
         rewrites=bool(preset and preset.rewrites),
     )
+
+
+def _aliases(said: Section) -> tuple[tuple[str, str], ...]:
+    section = said.mapping("aliases")
+    found: dict[str, str] = {}
+    for written, target in section.values.items():
+        path = section.at(str(written))
+        alias = said.collector.parse(path, written, values.record_name)
+        parsed = said.collector.parse(path, target, values.record_name)
+        if alias is not None and parsed is not None:
+            found[alias] = parsed
+    return tuple(sorted(found.items()))
 
 
 def _host(said: Section, preset: Preset | None) -> str | None:

@@ -19,6 +19,10 @@ def check(model: Model, collector: Collector) -> None:
         if relay.host in own:
             fix = "is this service itself, so mail would go in a circle; name the server that delivers it"
             collector.add(f"postseal_relays[{index}].host", fix, relay.host)
+        for alias, _ in relay.aliases:
+            if not any(alias.endswith(f".{domain.name}") for domain in model.sending_domains):
+                fix = "is below no domain of postseal_domains that sends, so it is not ours to publish"
+                collector.add(f"postseal_relays[{index}].aliases", fix, alias)
     streams = {credential.stream for credential in model.credentials if credential.stream}
     domains = {domain.name for domain in model.sending_domains}
     for index, route in enumerate(model.routes):

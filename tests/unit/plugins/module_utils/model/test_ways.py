@@ -15,13 +15,10 @@ from ansible_collections.postseal.mail.plugins.module_utils.model.explain import
 from ansible_collections.postseal.mail.plugins.module_utils.model.load import Inventory, load
 from ansible_collections.postseal.mail.plugins.module_utils.model.presets import PRESETS
 from ansible_collections.postseal.mail.plugins.module_utils.model.problems import Invalid, Problem
-from ansible_collections.postseal.mail.plugins.module_utils.model.relays import DIRECT, Relay, Route
+from ansible_collections.postseal.mail.plugins.module_utils.model.relays import Route
 from ansible_collections.postseal.mail.plugins.module_utils.model.summary import summary
-from ansible_collections.postseal.mail.plugins.module_utils.model.transports import Transport, build
 from ansible_collections.postseal.mail.plugins.module_utils.model.types import Model, Secret
 from ansible_collections.postseal.mail.plugins.module_utils.model.ways_rules import choose, unannounced
-from hypothesis import given
-from hypothesis import strategies as st
 
 from .conftest import HASH, HOSTS, SMALLEST, TODAY
 
@@ -105,6 +102,10 @@ WRONG_RELAYS: dict[str, tuple[dict[str, Any], str, str]] = {
         {**BACKUP, "tls": "encrypt", "ca": "/x"}, "postseal_relays[0].ca", "unless tls is verify",
     ),
     "a colon in the login": ({**BACKUP, "login": "a:b"}, "postseal_relays[0].login", "colon"),
+    "a foreign alias": (
+        {**BACKUP, "aliases": {"em1.example.org": "x.example.net"}},
+        "postseal_relays[0].aliases", "not ours to publish",
+    ),
     "itself": ({**BACKUP, "host": "mail-a.example.com"}, "postseal_relays[0].host", "go in a circle"),
 }  # fmt: skip
 
@@ -205,6 +206,18 @@ def test_spf_names_what_relays_in_use_want_included() -> None:
     assert b"idle" not in bytes(record.value)  # type: ignore[arg-type]
 
 
+def test_aliases_of_relays_in_use_are_published_where_they_belong() -> None:
+    aliases = {"em1.example.com": "u1.wl.example.net", "s1._domainkey.example.com": "s1.u1.example.net"}
+    claims = desired_claims(_model([{**PRIMARY, "aliases": aliases}]), ())
+    made = {claim.name: (claim.slot.label, claim.value, claim.anchor) for claim in claims if claim.type == "CNAME"}
+    assert made == {
+        "em1.example.com": ("alias", "u1.wl.example.net.", "example.com"),
+        "s1._domainkey.example.com": ("dkim:s1", "s1.u1.example.net.", "example.com"),
+    }
+    idle = _model([{**PRIMARY, "aliases": aliases}], [{"default": True, "via": ["direct"]}])
+    assert not [claim for claim in desired_claims(idle, ()) if claim.type == "CNAME"]
+
+
 def test_a_relay_that_breaks_spf_is_told() -> None:
     model = _model([PRIMARY, BACKUP])
     assert [relay.name for relay in unannounced(model)] == ["backup"]
@@ -212,49 +225,6 @@ def test_a_relay_that_breaks_spf_is_told() -> None:
     assert "WARNING: receivers will see mail from smtp.backup.example that no SPF record allows" in told
     assert "mail without a route of its own leaves via primary, then backup" in told
     assert CANARY not in told + repr(model)
-
-
-RELAYS = tuple(
-    Relay(name, host, port, mode)
-    for name, host, port, mode in (
-        ("a", "one.example", 587, "starttls"),
-        ("b", "two.example", 587, "starttls"),
-        ("c", "one.example", 587, "starttls"),
-        ("d", "one.example", 465, "implicit_tls"),
-        ("e", "two.example", 465, "implicit_tls"),
-    )
-)
-WAYS = st.lists(st.sampled_from([*"abcde", DIRECT]), min_size=1, unique=True).map(tuple)
-
-
-def _walk(transport: Transport) -> tuple[str, ...]:
-    rest = _walk(transport.handover.onward) if transport.handover else ()
-    return (*transport.relay_names, *rest) if transport.relays else (DIRECT, *rest)
-
-
-@given(st.lists(WAYS, min_size=1, max_size=4, unique=True))
-def test_transports_lead_through_the_relays_of_each_way_in_order(ways: list[tuple[str, ...]]) -> None:
-    made = build(RELAYS, [Route(way) for way in ways])
-    for way in ways:
-        assert _walk(made.of(Route(way))) == way
-    names = [transport.name for transport in made.all]
-    assert len(set(names)) == len(names)
-    ports = [handover.port for handover in made.handovers]
-    assert len(set(ports)) == len(ports)
-    for transport in made.all:
-        assert len({relay.mode for relay in transport.relays}) <= 1
-        assert len({relay.nexthop for relay in transport.relays}) == len(transport.relays)
-        assert len(transport.name) <= 40
-        if transport.handover:
-            assert transport.handover.wrapped == transport.wrapped
-
-
-def test_relays_of_one_kind_share_a_transport() -> None:
-    made = build(RELAYS, [Route(("a", "b", DIRECT))])
-    first = made.of(Route(("a", "b", DIRECT)))
-    assert first.target == "via_a_b_direct:[one.example]:587,[two.example]:587"
-    assert first.handover is not None
-    assert first.handover.onward.target == "smtp:"
 
 
 def test_the_way_is_explained() -> None:
