@@ -14,6 +14,8 @@ from pathlib import Path
 from . import config
 from .run import run
 
+# Who may send through the smarthosts: two accounts at the first, one at the second.
+RELAY_ACCOUNTS = ("relay-a", "relay-a-news", "relay-b")
 ACME_NAMES = ("DNS:acme.lab.test",)
 
 
@@ -37,6 +39,8 @@ def ensure(lab: config.Lab) -> None:
     receiver = lab.host("receiver").names[0]
     ensure_certificate("acme", [*ACME_NAMES, *addresses(lab.host("internet").names[0])])
     ensure_certificate("receiver", [f"DNS:{receiver.name}", *addresses(receiver)])
+    for relay in lab.host("receiver").names[1:]:
+        ensure_certificate(relay.name.partition(".")[0], [f"DNS:{relay.name}"], expired=True)
     ensure_certificate("policy", [f"DNS:mta-sts.{domain}" for domain in lab.policies])
 
 
@@ -53,6 +57,9 @@ def ensure_secrets() -> None:
             write(path, base64.b64encode(secrets.token_bytes(32)).decode() + "\n")
     if not (config.SECRETS / "powerdns").exists():
         write(config.SECRETS / "powerdns", secrets.token_urlsafe(24) + "\n")
+    for account in RELAY_ACCOUNTS:
+        if not (config.SECRETS / account).exists():
+            write(config.SECRETS / account, secrets.token_urlsafe(24) + "\n")
     password = config.SECRETS / "shop"
     if not password.exists():
         write(password, secrets.token_urlsafe(24) + "\n")
@@ -104,11 +111,11 @@ def ssh_config(hosts: Iterable[config.Host]) -> Iterable[str]:
     yield ""
 
 
-def ensure_certificate(name: str, names: Iterable[str]) -> None:
+def ensure_certificate(name: str, names: Iterable[str], *, expired: bool = False) -> None:
     """pki/NAME.crt and NAME.key: a certificate for NAMES by an authority of its own (pki/NAME-ca.crt).
 
-    The authority's key is thrown away: it has signed the only certificate it will ever sign. Ten years, because tests
-    may fake the clock.
+    The authority's key is thrown away: it has signed the only certificate it will ever sign, and with ``expired`` one
+    like it that ended yesterday (NAME-expired.crt). Ten years, because tests may fake the clock.
     """
     key, certificate, authority = (config.PKI / f"{name}{suffix}" for suffix in (".key", ".crt", "-ca.crt"))
     if key.exists() and certificate.exists() and authority.exists():
@@ -125,3 +132,21 @@ def ensure_certificate(name: str, names: Iterable[str]) -> None:
             "-days", "3650", "-subj", f"/CN={name}", "-addext", f"subjectAltName={','.join(names)}",
             "-addext", "basicConstraints=critical,CA:FALSE",
         ])  # fmt: skip
+        if expired:
+            asked = run(
+                [
+                    "openssl",
+                    "x509",
+                    "-x509toreq",
+                    "-copy_extensions",
+                    "copy",
+                    "-in",
+                    str(certificate),
+                    "-signkey",
+                    str(key),
+                ]
+            )
+            run([
+                "openssl", "x509", "-req", "-copy_extensions", "copy", "-CA", str(authority), "-CAkey", ca_key,
+                "-days", "-1", "-out", str(config.PKI / f"{name}-expired.crt"),
+            ], stdin=asked)  # fmt: skip

@@ -54,6 +54,9 @@ def values(lab: config.Lab) -> dict[str, str]:
         "tsig": lab.tsig,
         "tsig_secret": (config.SECRETS / "tsig").read_text().strip(),
         "xfr_secret": (config.SECRETS / "xfr").read_text().strip(),
+        "relay_a_secret": (config.SECRETS / "relay-a").read_text().strip(),
+        "relay_a_news_secret": (config.SECRETS / "relay-a-news").read_text().strip(),
+        "relay_b_secret": (config.SECRETS / "relay-b").read_text().strip(),
         "powerdns_key": (config.SECRETS / "powerdns").read_text().strip(),
         "controller_ipv4": lab.network.controller.ipv4,
         "controller_ipv6": lab.network.controller.ipv6,
@@ -81,6 +84,9 @@ def write_files(lab: config.Lab, host: config.Host, upper: Path) -> None:
     if host.name == "receiver":
         copy_certificate("receiver", upper / "etc/lab/receiver")
         copy_certificate("policy", upper / "etc/lab/policy")
+        for relay in ("relay-a", "relay-b"):
+            copy_certificate(relay, upper / f"etc/lab/{relay}")
+            shutil.copy(config.PKI / f"{relay}-expired.crt", upper / f"etc/lab/{relay}-expired.crt")
 
 
 def write_internet(lab: config.Lab, upper: Path) -> None:

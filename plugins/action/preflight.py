@@ -31,6 +31,10 @@ class ActionModule(ActionBase):  # type: ignore[misc]  # Ansible ships no type i
         collector = Collector()
         if model.tls.ca and not Path(model.tls.ca).is_file():
             collector.add("postseal_tls.ca", "is not a file on the controller; give the CA bundle's path", model.tls.ca)
+        for index, relay in enumerate(model.relays):
+            if relay.ca and not Path(relay.ca).is_file():
+                fix = "is not a file on the controller; give the path of the authority's certificate"
+                collector.add(f"postseal_relays[{index}].ca", fix, relay.ca)
         if model.probe and not Path(model.probe.mailbox).is_dir():
             fix = "is not a directory on the controller; give the one where received messages appear"
             collector.add("postseal_probe.mailbox", fix, model.probe.mailbox)

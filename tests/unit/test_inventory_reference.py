@@ -11,7 +11,14 @@ from typing import Any
 
 import pytest
 import yaml
-from ansible_collections.postseal.mail.plugins.module_utils.model import applications, dns, guards, senders, services
+from ansible_collections.postseal.mail.plugins.module_utils.model import (
+    applications,
+    dns,
+    guards,
+    senders,
+    services,
+    ways,
+)
 from ansible_collections.postseal.mail.plugins.module_utils.model.load import (
     HOST_VARIABLES,
     VARIABLES,
@@ -50,6 +57,7 @@ def test_every_key_is_in_the_reference() -> None:
     keys |= {*applications.RATE_KEYS, *guards.LIMITS_KEYS, *guards.STORE_KEYS, *guards.FIREWALL_KEYS, *guards.LOG_KEYS}
     keys |= {*guards.CONTAINMENT_KEYS, *guards.SPIKE_KEYS, *guards.BOUNCES_KEYS, *services.SUBMISSION_KEYS}
     keys |= {*senders._SPF_KEYS, *senders._DKIM_KEYS, *senders._DMARC_KEYS, *senders._STS_KEYS}
+    keys |= {*ways.RELAY_KEYS, *ways.ROUTE_KEYS}
     missing = [key for key in sorted(keys - {"secret"}) if f"{key}:" not in text]
     assert missing == []
 

@@ -281,9 +281,8 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
-    if config.getoption("--only-changes", None):
-        for line in _reported(config):
-            print(line)
+    for line in _reported(config) if config.getoption("--only-changes", None) else ():
+        print(line)
 
 
 def _reported(config: pytest.Config) -> list[str]:

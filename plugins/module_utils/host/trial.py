@@ -48,6 +48,11 @@ class Listener(NamedTuple):
         """Name of the daemon that answers."""
         return self.fields[7]
 
+    @property
+    def tls(self) -> str:
+        """How a client that knows nothing else has to begin: ``wrapped`` or ``none`` (:class:`~.request.Probe`)."""
+        return "wrapped" if any("smtpd_tls_wrappermode=yes" in field for field in self.fields[8:]) else "none"
+
 
 def listeners(entries: str) -> list[Listener]:
     """Return the TCP listeners in the output of ``postconf -M``; names of ports are looked up in services(5)."""
@@ -136,7 +141,7 @@ def _interview(
 ) -> list[Finding]:
     findings = []
     for port, places in moved.items():
-        asked = [probe for probe in probes if probe.port == port] or [Probe(port=port)]
+        asked = [probe for probe in probes if probe.port == port] or [Probe(port=port, tls=places[0].tls)]
         for place in places:
             for probe in asked:
                 here = probe._replace(address="127.0.0.1", port=place.port)
@@ -153,7 +158,7 @@ def _await(process: subprocess.Popen[bytes], probe: Probe, *, full: bool) -> str
     deadline = time.monotonic() + START_SECONDS
     while True:
         try:
-            examine(probe, Paths(), trusted=True) if full else glance(probe, Paths())
+            examine(probe, Paths(), trusted=True) if full else glance(probe, Paths(), thorough=True)
         except ProbeError as problem:
             text = str(problem).replace(f"{probe}: ", "")
             if process.poll() is not None:

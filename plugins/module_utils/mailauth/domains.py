@@ -55,7 +55,8 @@ def _parked(model: Model, domain: Domain) -> Iterator[Claim]:
 def _sending(model: Model, domain: Domain) -> Iterator[Claim]:
     claim = maker_for(model, domain).claim
     addresses = [address for host in model.hosts for address in host.addresses]
-    record = spf.for_addresses(addresses, domain.spf.include, domain.spf.all)
+    includes = dict.fromkeys((*domain.spf.include, *(name for relay in model.relays_used for name in relay.spf)))
+    record = spf.for_addresses(addresses, includes, domain.spf.all)
     for name in (domain.name, *domain.subdomains):
         # A subdomain has the domain's DMARC policy (RFC 9989 4.10) and its keys; where bounces go is said anew.
         yield claim(name, "TXT", slots.SPF_MERGED if domain.spf.merge else slots.SPF, record.encode())
@@ -70,6 +71,9 @@ def _sending(model: Model, domain: Domain) -> Iterator[Claim]:
     for selector, target in domain.dkim.delegate:
         name = dkim.record_name(domain.name, selector)
         yield claim(name, "CNAME", slots.dkim(selector), records.cname(target))
+    for alias, target in model.aliases_of(domain):
+        selector, is_key, _ = alias.partition("._domainkey.")
+        yield claim(alias, "CNAME", slots.dkim(selector) if is_key else slots.ALIAS, records.cname(target))
     if domain.tls_rpt:
         yield claim(tlsrpt.record_name(domain.name), "TXT", slots.TLSRPT, tlsrpt.build(domain.tls_rpt))
     if domain.mta_sts:

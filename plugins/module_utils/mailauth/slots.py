@@ -84,6 +84,7 @@ DMARC_AUTHORISATION = Slot("report-consent", _dmarc)
 TLSRPT = Slot("tlsrpt", _tlsrpt)
 STS = Slot("sts", _sts)
 STS_HOST = Slot("sts-host", _all)
+ALIAS = Slot("alias", _all)
 
 
 def dkim(selector: str) -> Slot:
@@ -117,7 +118,7 @@ def slot_of(key: Key, value: Value) -> Slot | None:
         return _slot_of_text(name, value)
     if rrtype == "CNAME":
         selector, found, _ = name.partition("._domainkey.")
-        return dkim(selector) if found else STS_HOST if name.startswith("mta-sts.") else None
+        return dkim(selector) if found else STS_HOST if name.startswith("mta-sts.") else ALIAS
     if rrtype == "CAA":
         try:
             return caa_of(str(value))

@@ -179,7 +179,7 @@ def read_probe(variables: Section, credentials: tuple[Credential, ...]) -> Probe
     if not variables.has("postseal_probe"):
         return None
     said = variables.section("postseal_probe", PROBE_KEYS)
-    credential = said.require("credential", _name_or_login, "name one of postseal_credentials")
+    credential = said.require("credential", values.name_or_login, "name one of postseal_credentials")
     # Whoever has the password in the inventory already need not say it again.
     known = next((item.secret for item in credentials if credential in (item.name, item.login) and item.secret), None)
     if said.has("secret") or known is None:
@@ -189,8 +189,3 @@ def read_probe(variables: Section, credentials: tuple[Credential, ...]) -> Probe
     if credential is None or known is None or recipient is None or mailbox is None:
         return None
     return Probe(credential, known, recipient, mailbox)
-
-
-def _name_or_login(value: Any) -> str:
-    written = values.text(value)
-    return values.mail_address(written) if "@" in written else values.label(written)

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from datetime import date
 from typing import Any
 
-from . import rules, values
+from . import rules, values, ways_rules
 from .applications import read_credentials, read_probe, read_rate
 from .credentials import Rate
 from .defences import SendingLimits
@@ -21,6 +21,7 @@ from .problems import Collector, Invalid, InventoryError, Section, nearest
 from .senders import read_domains
 from .services import read_submission, read_tls
 from .types import MailHost, Model
+from .ways import read_relays, read_routes
 
 VARIABLES = (
     "postseal_environment",
@@ -29,6 +30,8 @@ VARIABLES = (
     "postseal_dns",
     "postseal_domains",
     "postseal_credentials",
+    "postseal_relays",
+    "postseal_routes",
     "postseal_limits",
     "postseal_firewall",
     "postseal_containment",
@@ -90,6 +93,8 @@ def load(inventory: Inventory, today: date) -> Model:
     containment = read_containment(variables)
     counted = containment.enabled or any(credential.rate for credential in credentials)
     store = read_store(limits, hosts, counted)
+    relays = read_relays(variables)
+    routes = read_routes(variables)
     firewall, log = read_firewall(variables), read_log(variables)
     if dns is None or tls is None:
         raise InventoryError(collector.problems)
@@ -106,8 +111,11 @@ def load(inventory: Inventory, today: date) -> Model:
         firewall,
         containment,
         log,
+        relays,
+        routes,
     )
     rules.check(model, collector)
+    ways_rules.check(model, collector)
     if collector.problems:
         raise InventoryError(collector.problems)
     return model

@@ -5,7 +5,9 @@
 from __future__ import annotations
 
 from .providers import Cloudflare, OctoDns, PowerDns, Provider, Rfc2136, Route53
+from .relays import ENCRYPT, IMPLICIT, MAY, VERIFY, Relay, Route
 from .types import Credential, Domain, Model
+from .ways_rules import unannounced
 
 
 def summary(model: Model) -> list[str]:
@@ -19,7 +21,37 @@ def summary(model: Model) -> list[str]:
         *(f"DNS provider {provider.name}: {_provider(provider)}" for provider in model.dns.providers),
         *(f"domain {domain.name}: {_domain(domain)}" for domain in model.domains),
         *(f"credential {item.login} {_credential(item)}" for item in model.credentials),
+        *(f"relay {relay.name}: {_relay(relay)}" for relay in model.relays),
+        *(f"mail {_criterion(route)} leaves via {', then '.join(route.via)}" for route in model.routes if model.relays),
+        *(_spf_warning(relay) for relay in unannounced(model)),
     ]
+
+
+def _relay(relay: Relay) -> str:
+    mode = "TLS from the first byte" if relay.mode == IMPLICIT else "STARTTLS"
+    level = {
+        VERIFY: f"{mode}, certificate verified",
+        ENCRYPT: f"{mode}, certificate not verified",
+        MAY: "encrypted if it offers TLS",
+    }.get(relay.tls, "never encrypted")
+    return f"{relay.host} port {relay.port}, {level}, {'with' if relay.secret else 'without'} a credential"
+
+
+def _criterion(route: Route) -> str:
+    kinds = (
+        ("of stream", route.streams),
+        ("of credential", route.credentials),
+        ("to", route.recipient_domains),
+        ("from", route.senders),
+    )
+    return next((f"{word} {', '.join(named)}" for word, named in kinds if named), "without a route of its own")
+
+
+def _spf_warning(relay: Relay) -> str:
+    return (
+        f"WARNING: receivers will see mail from {relay.host} that no SPF record allows, unless relay {relay.name} puts "
+        "its own envelope sender; say which name its documentation wants included, as spf in postseal_relays"
+    )
 
 
 def _credential(item: Credential) -> str:

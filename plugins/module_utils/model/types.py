@@ -16,7 +16,9 @@ from .credentials import Credential, Quota, Rate
 from .defences import Bounces, Containment, CounterStore, Firewall, Log, SendingLimits, Spike
 from .domains import Dkim, Dmarc, Domain, MtaSts, Mx, Spf
 from .providers import Cloudflare, OctoDns, PowerDns, Provider, Rfc2136, Route53, Tsig, ZoneFile
+from .relays import Relay, Route
 from .secret import Secret
+from .transports import Transports, build
 
 __all__ = [
     "Bounces",
@@ -44,7 +46,9 @@ __all__ = [
     "Provider",
     "Quota",
     "Rate",
+    "Relay",
     "Rfc2136",
+    "Route",
     "Route53",
     "Secret",
     "SendingLimits",
@@ -52,6 +56,7 @@ __all__ = [
     "Spike",
     "Submission",
     "Tls",
+    "Transports",
     "Tsig",
     "ZoneFile",
 ]
@@ -201,6 +206,34 @@ class Model:
     firewall: Firewall = field(default_factory=Firewall)
     containment: Containment = field(default_factory=Containment)
     log: Log = field(default_factory=Log)
+    relays: tuple[Relay, ...] = ()
+    routes: tuple[Route, ...] = (Route(("direct",)),)
+
+    @cached_property
+    def transports(self) -> Transports:
+        """What Postfix needs for the routes."""
+        return build(self.relays, self.routes)
+
+    @cached_property
+    def relays_used(self) -> tuple[Relay, ...]:
+        """The relays that some route leads to, in the order of the inventory."""
+        used = {name for route in self.routes for name in route.via}
+        return tuple(relay for relay in self.relays if relay.name in used)
+
+    def aliases_of(self, domain: Domain) -> tuple[tuple[str, str], ...]:
+        """Return the names below ``domain``, and below no nearer one of ours, that are to lead to relays in use."""
+        pairs = dict.fromkeys(pair for relay in self.relays_used for pair in relay.aliases)
+        names = [one.name for one in self.sending_domains]
+        return tuple(
+            (alias, target)
+            for alias, target in pairs
+            if max((name for name in names if alias.endswith(f".{name}")), key=len, default="") == domain.name
+        )
+
+    @property
+    def default_route(self) -> Route:
+        """The way of all mail that no other route names."""
+        return next(route for route in self.routes if route.default)
 
     @cached_property
     def never_banned(self) -> tuple[str, ...]:

@@ -117,6 +117,12 @@ def record_name(value: Any) -> str:
     return written
 
 
+def name_or_login(value: Any) -> str:
+    """Return how somebody calls a credential: by its name, or by its login."""
+    written = text(value)
+    return mail_address(written) if "@" in written else label(written)
+
+
 def sender(value: Any) -> str:
     """Return an address, or ``@domain`` for every address of that domain."""
     written = text(value)

@@ -1,0 +1,69 @@
+# Copyright: the Postseal maintainers
+# GNU General Public License v3.0 or later (see LICENSE)
+"""Say which way a message would go, and why, for a person who asks before it is sent."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from . import values
+from .credentials import Credential
+from .problems import Invalid
+from .relays import DIRECT, IMPLICIT, Relay, Route
+from .types import Model
+from .ways_rules import choose
+
+
+def explain(model: Model, sender: str, recipient: str, credential: str | None = None) -> list[str]:
+    """Return lines for each credential that may send as ``sender``, or for ``credential`` alone.
+
+    :param sender: an address; empty or ``<>`` for bounces and other mail of the hosts themselves
+    :param credential: name or login
+    :raises Invalid: an address is none, or nobody may send as it
+    """
+    sender = "" if sender in ("", "<>") else values.mail_address(sender)
+    recipient = values.mail_address(recipient)
+    asked = _asked(model, sender, credential)
+    if not asked:
+        raise Invalid(f"no credential may send as {sender}; see the senders in postseal_credentials")
+    lines: list[str] = []
+    for item in asked:
+        choice = choose(model, item, sender, recipient)
+        who = f"{item.login} sends as {sender or '<>'}" if item else "a mail host sends a bounce or notice"
+        lines += [f"{who} to {recipient}: by the route of {choice.reason}", *_steps(model, choice.route)]
+    return lines
+
+
+def _asked(model: Model, sender: str, credential: str | None) -> tuple[Credential | None, ...]:
+    if credential is not None:
+        name = values.name_or_login(credential)
+        found = tuple(item for item in model.credentials if name in (item.name, item.login))
+        if not found:
+            raise Invalid(f"{credential} is not one of postseal_credentials")
+        refused = [item.login for item in found if sender and not _may(item, sender)]
+        if refused:
+            raise Invalid(f"{refused[0]} may not send as {sender}, so the message would be refused")
+        return found
+    if not sender:
+        return (None,)
+    return tuple(item for item in model.credentials if item.active and _may(item, sender))
+
+
+def _may(credential: Credential, sender: str) -> bool:
+    return sender in credential.senders or f"@{sender.rpartition('@')[2]}" in credential.senders
+
+
+def _steps(model: Model, route: Route) -> Iterable[str]:
+    relays = {relay.name: relay for relay in model.relays}
+    for number, name in enumerate(route.via, 1):
+        yield f"  {number}. {_step(relays.get(name))}"
+    yield "  a temporary failure or no connection moves it on; what nobody takes waits in the queue"
+    yield f"  Postfix calls this way {model.transports.of(route).target}"
+
+
+def _step(relay: Relay | None) -> str:
+    if relay is None:
+        return f"{DIRECT}: the recipient domain's own servers (MX)"
+    mode = "TLS from the first byte" if relay.mode == IMPLICIT else "STARTTLS"
+    login = "with a credential" if relay.secret else "without a credential"
+    return f"{relay.name}: {relay.host} port {relay.port}, {mode}, tls {relay.tls}, {login}"
