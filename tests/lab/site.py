@@ -32,9 +32,9 @@ class Run:
         return {host: counts[1] for host, counts in self.recap.items()}
 
 
-def play(*arguments: str) -> Run:
+def play(*arguments: str, inventory: Path = Path("inventories/lab")) -> Run:
     """Run ansible-playbook in the checkout against the lab and return what it did."""
-    command = [str(ROOT / ".venv/bin/ansible-playbook"), "-i", "inventories/lab", *arguments]
+    command = [str(ROOT / ".venv/bin/ansible-playbook"), "-i", str(inventory), *arguments]
     environment = {**os.environ, "ANSIBLE_NOCOLOR": "1", "ANSIBLE_FORCE_COLOR": "0"}
     answer = subprocess.run(
         command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL
