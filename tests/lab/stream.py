@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import json
+import smtplib
 import threading
 import time
 from collections.abc import Iterator
@@ -36,7 +37,9 @@ class Mail(threading.Thread):
                         self._one(client)
                         if self.ended.wait(0.1):
                             break
-            except OSError as error:  # the host is cut off, or its Postfix begins anew
+            except smtplib.SMTPServerDisconnected as error:
+                self.refused.append(f"421 the session ended: {error}")
+            except OSError as error:  # the host is cut off
                 self.refused.append(f"no session: {error}")
                 self.ended.wait(0.5)
 
