@@ -61,9 +61,9 @@ def test_unknown_argument_is_refused(root: Path, command: list[str]) -> None:
 
 
 def test_benchmark_that_does_not_exist_yet_is_not_run(root: Path) -> None:
-    done = run(root / "script/bench", "verify")
+    done = run(root / "script/bench", "delivery")
     assert done.returncode == 1
-    assert "no benchmark of verify yet" in done.stderr
+    assert "no benchmark of delivery yet" in done.stderr
     assert not done.stdout
 
 

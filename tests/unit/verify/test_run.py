@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -73,10 +74,11 @@ def test_a_system_that_is_not_there_passes_nothing(tmp_path: Path) -> None:
 
 def test_only_changes_prints_news_once_and_then_nothing(tmp_path: Path) -> None:
     first, second = (_run(json.dumps(DEAD).encode(), tmp_path, "--only-changes", "-k", "test_dmarc") for _ in "ab")
-    assert first.stdout.startswith("Proof of staging: 3 problems, first report\nNEW NOT TESTED MSG-4, ")
+    told = re.match(r"Proof of staging: (\d+) problems, first report\nNEW NOT TESTED ", first.stdout)
+    assert told, first.stdout
     assert (second.stdout, second.stderr) == ("", "")
     assert first.returncode == second.returncode == 2
-    assert json.loads((tmp_path / "verify.json").read_text())["changes"]["remaining"] == 3
+    assert json.loads((tmp_path / "verify.json").read_text())["changes"]["remaining"] == int(told[1]) > 1
     assert json.loads((tmp_path / "verify.previous.json").read_text())["changes"] is None
 
 
