@@ -67,12 +67,18 @@ def deployed() -> dict[str, Any]:
     return {"name": "shop", "domain": "shop.test", "secret_hash": digest}
 
 
-def deploy(directory: Path, applications: list[Application], *arguments: str, **variables: Any) -> Run:
-    """Have both hosts serve ``applications`` besides the shop, with further inventory ``variables``."""
+def deploy(
+    directory: Path, applications: list[Application], *arguments: str, publish: bool = False, **variables: Any
+) -> Run:
+    """Have both hosts serve ``applications`` besides the shop, with further inventory ``variables``.
+
+    ``publish`` the records too: what a new domain's mail is signed with must be in the DNS first.
+    """
     said = {"postseal_credentials": [deployed(), *(one.entry() for one in applications)], **variables}
     file = directory / f"applications-{token_hex(4)}.json"
     file.write_text(json.dumps(said), "utf-8")
-    return play("playbooks/keys.yml", "playbooks/services.yml", "-e", f"@{file}", *arguments)
+    names = ["playbooks/dns.yml"] if publish else []
+    return play("playbooks/keys.yml", *names, "playbooks/services.yml", "-e", f"@{file}", *arguments)
 
 
 @contextmanager

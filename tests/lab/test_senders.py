@@ -30,7 +30,7 @@ def service(standing_hosts: None, tmp_path_factory: pytest.TempPathFactory) -> N
         },
         {"name": "lists.shop.test"},
     ]
-    run = deploy(tmp_path_factory.mktemp("inventory"), [NEWS, OTHER], postseal_domains=domains)
+    run = deploy(tmp_path_factory.mktemp("inventory"), [NEWS, OTHER], publish=True, postseal_domains=domains)
     assert run.returncode == 0, run.output
 
 
