@@ -17,17 +17,20 @@ from . import log
 from .errors import HostError
 
 EXPIRE = "postseal-log-expire"
-# Files that packages write or that an administrator may have set up (rsyslog's defaults, the daemons' own).
+# Files that an administrator may have set up (rsyslog's defaults), for the lines of all services.
 FILES = (
     "/var/log/mail.log",
     "/var/log/mail.info",
     "/var/log/mail.warn",
     "/var/log/mail.err",
     "/var/log/maillog",
-    "/var/log/dovecot.log",
-    "/var/log/rspamd/rspamd.log",
-    "/var/log/redis/redis-server.log",
 )
+# What daemons write themselves, with the configuration that Debian gives them. Another instance's lines are its own.
+OWN_FILES = {
+    "dovecot.service": "/var/log/dovecot.log",
+    "rspamd.service": "/var/log/rspamd/rspamd.log",
+    "redis-server.service": "/var/log/redis/redis-server.log",
+}
 LINES = 3000
 PROPERTIES = "Id,ActiveState,SubState,LogNamespace,ActiveEnterTimestamp"
 ADDRESS = re.compile(r"<([^<>]*@[^<>]*)>")
@@ -70,7 +73,7 @@ def _service(block: dict[str, str]) -> dict[str, Any]:
     return {
         "writes": block.get("LogNamespace") == log.NAMESPACE,
         "clear": sum(map(clear, lines.splitlines())),
-        "copies": [*(["the host's journal"] if elsewhere.strip() else []), *_newer(since)],
+        "copies": [*(["the host's journal"] if elsewhere.strip() else []), *_newer(unit, since)],
     }
 
 
@@ -80,9 +83,9 @@ def clear(line: str) -> bool:
     return any("@" in part and not part.endswith(MASKED) for part in found)
 
 
-def _newer(since: int) -> list[str]:
+def _newer(unit: str, since: int) -> list[str]:
     found = []
-    for path in FILES:
+    for path in (*FILES, *([OWN_FILES[unit]] if unit in OWN_FILES else [])):
         try:
             status = os.stat(path)
         except OSError:
