@@ -208,7 +208,7 @@ def test_a_permanent_refusal_does_not_move_on() -> None:
         found = arrived(outcome.token)
         assert found, "no bounce"
         assert (found[1]["from"], found[1]["to"]) == ("<>", [shop().login])
-        told = on(host, f"journalctl -q -u 'postfix*' -o cat --since=@{began}")
+        told = on(host, f"journalctl -q --namespace=+postseal -u 'postfix*' -o cat --since=@{began}")
         assert "550 5.1.1 no such mailbox" in told
         assert "to=<refused@receiver.test>, relay=127.0.0.1" not in told
 
