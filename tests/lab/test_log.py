@@ -33,7 +33,10 @@ def service(standing_hosts: None, tmp_path_factory: pytest.TempPathFactory) -> I
     """Another policy, and then the default again, which leaves nothing of it."""
     for host in HOSTS:
         on(host, "groupadd -f maillog; useradd -MU -G maillog reader; useradd -MU -G adm,systemd-journal other")
-    variables: dict[str, Any] = {"postseal_log": POLICY, "postseal_firewall": {"failures": 3, "within": "10m", "ban": "1m"}}
+    variables: dict[str, Any] = {
+        "postseal_log": POLICY,
+        "postseal_firewall": {"failures": 3, "within": "10m", "ban": "1m"},
+    }
     for changed in (True, False):
         run = deploy(tmp_path_factory.mktemp("inventory"), [], **variables)
         assert run.returncode == 0, run.output
