@@ -169,6 +169,9 @@ class Service:
         if not self.status().enabled:
             # systemd need not read all units again, which it does three times where there is an init script.
             _systemctl("enable", "--no-reload", self.unit)
+            if not self.status().enabled:
+                # As long as another unit names this one, systemd goes on answering what it found earlier.
+                _systemctl("daemon-reload")
         _systemctl("reset-failed", self.unit, self.daemon)
         _systemctl("start", *dict.fromkeys((self.daemon, self.unit)))
 
