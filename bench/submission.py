@@ -19,13 +19,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
 from ansible_collections.postseal.mail.plugins.module_utils.model.passwords import new_token, ssha512
 
 from .hosts import HOSTS, LAB, ROOT, Host
 from .measure import BenchError, figure, progress, seconds
-from .provision import Shape, edit
-from .provision import _hosts as only_hosts
+from .submission_credentials import inventory, measure
 
 GOAL = 0.6
 REPETITIONS = 5
@@ -196,38 +194,22 @@ def cost(taken: list[Taken]) -> float:
     return statistics.median(one.cpu / one.count * 1000 for one in taken)
 
 
-def inventory(directory: Path, host: Host, password: Any) -> Path:
-    """Return the lab's inventory with ``host`` alone and one more credential, whose limits are never met."""
-    folder = directory / "lab"
-    subprocess.run(["cp", "-r", ROOT / "inventories/lab", folder], check=True)
-    edit(folder / "hosts.yml", Shape(1, 1), only_hosts)
-    path = folder / "group_vars/all/mail.yml"
-    data = yaml.safe_load(path.read_text("utf-8"))
-    data["postseal_credentials"].append(
-        {
-            "name": "bench",
-            "domain": "shop.test",
-            "secret_hash": ssha512(password).reveal(),
-            "rate": {"messages": "10000000/h", "recipients": "10000000/d"},
-        }
-    )
-    path.write_text(yaml.safe_dump(data, sort_keys=False), "utf-8")
-    return folder
-
-
 def main() -> None:
     """Bring the lab up, have one host serve the benchmark's credential, measure, and leave the lab as it was."""
     progress("script/lab up")
     seconds([ROOT / "script/lab", "up"])
     host, password = HOSTS[0], new_token()
     site = ["ansible-playbook", *(str(ROOT / f"playbooks/{step}.yml") for step in ("keys", "dns", "services"))]
-    with tempfile.TemporaryDirectory(prefix="postseal-bench.") as directory:
-        progress(f"provisioning {host.name}")
-        seconds([*site, "-i", inventory(Path(directory), host, password)])
-    bench = Bench(host, password.reveal())
+    limits = {"messages": "10000000/h", "recipients": "10000000/d"}  # never met
+    said = {"bench": {"secret_hash": ssha512(password).reveal(), "rate": limits}}
     try:
-        with bench.plain():
-            bench.run()
+        with tempfile.TemporaryDirectory(prefix="postseal-bench.") as directory:
+            progress(f"provisioning {host.name}")
+            seconds([*site, "-i", inventory(Path(directory), host, said)])
+            bench = Bench(host, password.reveal())
+            with bench.plain():
+                bench.run()
+            measure(Path(directory), host)
     finally:
         seconds([*site, "-i", ROOT / "inventories/lab", "--limit", f"localhost,{host.fqdn}"])
 
