@@ -139,7 +139,7 @@ def test_a_run_that_revokes_and_rotates_takes_effect_without_a_restart(
     tmp_path_factory: pytest.TempPathFactory,
 ) -> None:
     one, other = APPLICATIONS["plain"], APPLICATIONS["here"]
-    started = {host: on(host, "systemctl show -p MainPID dovecot postfix rspamd") for host in HOSTS}
+    started = {host: on(host, "systemctl show -p MainPID dovecot postfix postfix@- rspamd") for host in HOSTS}
     rotated = Application(other.name, new_token().reveal(), other.more)
     rest = [a for a in APPLICATIONS.values() if a not in (one, other)]
     ended = Application(one.name, one.password, {"revoked": True})
@@ -150,7 +150,7 @@ def test_a_run_that_revokes_and_rotates_takes_effect_without_a_restart(
             assert login(host, one.login, one.password)[0] == 535
             assert login(host, other.login, other.password)[0] == 535
             assert login(host, other.login, rotated.password)[0] == 235
-            assert on(host, "systemctl show -p MainPID dovecot postfix rspamd") == started[host]
+            assert on(host, "systemctl show -p MainPID dovecot postfix postfix@- rspamd") == started[host]
     finally:
         assert deploy(tmp_path_factory.mktemp("inventory"), list(APPLICATIONS.values())).returncode == 0
 

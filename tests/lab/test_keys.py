@@ -10,7 +10,8 @@ import pytest
 
 from .site import HOSTS, on, play
 
-DIGESTS = "cd /etc/postseal/dkim && find . -name '*.key' | sort | xargs sha256sum"
+# Of the lab's own domain: those of domains that the inventory has no more stay where they are, and go nowhere else.
+DIGESTS = "cd /etc/postseal/dkim && find shop.test -name '*.key' | sort | xargs sha256sum"
 SET_ASIDE = "rm -rf /root/dkim.aside && mv /etc/postseal/dkim /root/dkim.aside"
 PUT_BACK = "test ! -d /root/dkim.aside || { rm -rf /etc/postseal/dkim && mv /root/dkim.aside /etc/postseal/dkim; }"
 
