@@ -57,19 +57,19 @@ def host(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 
 
-def now(host: str) -> int:
+def now(host: str) -> float:
     """Return the host's time in seconds since 1970."""
-    return int(on(host, "date +%s"))
+    return float(on(host, "date +%s.%6N"))
 
 
-def lines(host: str, since: int, options: str = "--namespace=postseal") -> str:
+def lines(host: str, since: float, options: str = "--namespace=postseal") -> str:
     """Return the lines of the mail service's journal since ``since``, or of another one."""
     found = on(host, f"journalctl -q --no-pager --since=@{since} {options}")
     # sudo writes down what the tests do.
     return "\n".join(line for line in found.splitlines() if " sudo[" not in line)
 
 
-def logged_until(host: str, since: int, text: str) -> str:
+def logged_until(host: str, since: float, text: str) -> str:
     """Return the lines once they hold ``text``."""
     end = time.monotonic() + 20
     while text not in (found := lines(host, since)):
@@ -161,7 +161,8 @@ def test_one_group_reads(host: str) -> None:
 def test_lines_expire(host: str) -> None:
     # The clock is this machine's, so files are made older instead: journalctl takes a file's age from its name.
     folder = "/var/log/journal/$(cat /etc/machine-id).postseal"
-    on(host, "journalctl -q --namespace=postseal --rotate --vacuum-time=1s")
+    # All but the one in use: journalctl goes by their order, and a younger one before these would keep them.
+    on(host, "journalctl -q --namespace=postseal --rotate --vacuum-files=1")
     names = []
     for days in (9.7, 9.3):  # the tenth day has the last thirtieth of ten days in it
         since = now(host)
