@@ -14,6 +14,9 @@ import pytest
 
 from .site import HOSTS, Run, lab, on, play
 
+# They begin with both hosts as they were born.
+pytestmark = pytest.mark.together
+
 NO_MIRROR = "/etc/apt/apt.conf.d/zz-postseal-test"
 # A package that kills dpkg while it is being configured, once: what a power cut or an impatient operator leaves.
 HALF_INSTALLED = r"""
