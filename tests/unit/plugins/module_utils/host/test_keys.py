@@ -13,12 +13,37 @@ from typing import Any
 import pytest
 from ansible_collections.postseal.mail.plugins.module_utils.host import keys
 from ansible_collections.postseal.mail.plugins.module_utils.host.errors import HostError
+from ansible_collections.postseal.mail.plugins.module_utils.mailauth import dkim
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 
 RSA = {"domain": "example.com", "selector": "lab-20260101-rsa2048", "algorithm": "rsa2048"}
 ED = {"domain": "example.com", "selector": "lab-20260101-ed25519", "algorithm": "ed25519"}
 GROUP = 12345
+# The example keys of RFC 6376 appendix C, and of RFC 8463 appendix A.1 and A.2: private half, then p= of the record.
+RFC_6376 = """-----BEGIN RSA PRIVATE KEY-----
+MIICXwIBAAKBgQDwIRP/UC3SBsEmGqZ9ZJW3/DkMoGeLnQg1fWn7/zYtIxN2SnFC
+jxOCKG9v3b4jYfcTNh5ijSsq631uBItLa7od+v/RtdC2UzJ1lWT947qR+Rcac2gb
+to/NMqJ0fzfVjH4OuKhitdY9tf6mcwGjaNBcWToIMmPSPDdQPNUYckcQ2QIDAQAB
+AoGBALmn+XwWk7akvkUlqb+dOxyLB9i5VBVfje89Teolwc9YJT36BGN/l4e0l6QX
+/1//6DWUTB3KI6wFcm7TWJcxbS0tcKZX7FsJvUz1SbQnkS54DJck1EZO/BLa5ckJ
+gAYIaqlA9C0ZwM6i58lLlPadX/rtHb7pWzeNcZHjKrjM461ZAkEA+itss2nRlmyO
+n1/5yDyCluST4dQfO8kAB3toSEVc7DeFeDhnC1mZdjASZNvdHS4gbLIA1hUGEF9m
+3hKsGUMMPwJBAPW5v/U+AWTADFCS22t72NUurgzeAbzb1HWMqO4y4+9Hpjk5wvL/
+eVYizyuce3/fGke7aRYw/ADKygMJdW8H/OcCQQDz5OQb4j2QDpPZc0Nc4QlbvMsj
+7p7otWRO5xRa6SzXqqV3+F0VpqvDmshEBkoCydaYwc2o6WQ5EBmExeV8124XAkEA
+qZzGsIxVP+sEVRWZmW6KNFSdVUpk3qzK0Tz/WjQMe5z0UunY9Ax9/4PVhp/j61bf
+eAYXunajbBSOLlx4D+TunwJBANkPI5S9iylsbLs6NkaMHV6k5ioHBBmgCak95JGX
+GMot/L2x0IYyMLAz6oLWh2hm7zwtb0CgOrPo1ke44hFYnfc=
+-----END RSA PRIVATE KEY-----
+"""
+RFC_6376_PUBLIC = (
+    "MIGfMA0GCSqGSIb3DQEBAQUAA4GNADCBiQKBgQDwIRP/UC3SBsEmGqZ9ZJW3/DkMoGeLnQg1fWn7/zYtIxN2SnFC"
+    "jxOCKG9v3b4jYfcTNh5ijSsq631uBItLa7od+v/RtdC2UzJ1lWT947qR+Rcac2gbto/NMqJ0fzfVjH4OuKhitdY9"
+    "tf6mcwGjaNBcWToIMmPSPDdQPNUYckcQ2QIDAQAB"
+)
+RFC_8463 = "nWGxne/9WmC6hEr0kuwsxERJxWl7MmkZcDusAxyuf2A="
+RFC_8463_PUBLIC = "11qYAYKxCrfVS/7TyWQHOg7hcvPapiMlrwIaaPcHURo="
 
 
 @pytest.fixture(autouse=True)
@@ -31,6 +56,23 @@ def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def _made() -> dict[str, Any]:
     return keys.create({"dkim": [RSA, ED], "tls": ["mail.example.com"]})
+
+
+@pytest.mark.parametrize(
+    ("algorithm", "private", "public"),
+    [("rsa2048", RFC_6376, RFC_6376_PUBLIC), ("ed25519", f"{RFC_8463}\n", RFC_8463_PUBLIC)],
+)
+def test_the_keys_of_the_standards_have_the_records_of_the_standards(
+    algorithm: str, private: str, public: str, root: Path
+) -> None:
+    path = root / "dkim" / "football.example.com" / f"brisbane.{algorithm}.key"
+    path.parent.mkdir(parents=True)
+    path.write_text(private)
+    (read,) = keys.read({})["dkim"]
+    assert read["public"] == public
+    name = "rsa" if algorithm == "rsa2048" else algorithm
+    assert f"; k={name}; ".encode() in dkim.build(algorithm, public)
+    assert dkim.parse(dkim.build(algorithm, public)).public == public
 
 
 def test_public_halves_belong_to_the_private_files(root: Path) -> None:
