@@ -5,15 +5,24 @@
 from __future__ import annotations
 
 from base64 import b64encode
+from dataclasses import replace
 from urllib.parse import quote
 
 import pytest
+from ansible_collections.postseal.mail.plugins.module_utils.model.types import Credential, Dns, Model, Submission, Tls
 from ansible_collections.postseal.mail.tests.verify.proof.outcome import Result, Status
-from ansible_collections.postseal.mail.tests.verify.proof.redact import HIDDEN_LOCAL_PART, MASK, Redaction, forms
+from ansible_collections.postseal.mail.tests.verify.proof.redact import (
+    HIDDEN_LOCAL_PART,
+    MASK,
+    Redaction,
+    forms,
+    redaction,
+)
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 PASSWORDS = st.text(st.characters(codec="utf-8", exclude_categories=["Cc", "Cs"]), min_size=8, max_size=40)
+MODEL = Model("lab", (), Submission(), Tls("https://acme.test/dir", None), Dns(()), (), ())
 AROUND = st.text(max_size=30)
 # Local parts as RFC 5321 4.1.2 and RFC 6531 3.3 have them.
 ATOMS = st.text(st.sampled_from("abcXYZ019!#$%&'*+-/=?^_`{|}~äлø"), min_size=1, max_size=12)
@@ -61,6 +70,12 @@ def test_masking_twice_is_masking_once(text: str) -> None:
 )
 def test_what_stays_readable(text: str, shown: str) -> None:
     assert Redaction(public=frozenset({"dmarc@shop.test"})).text(text) == shown
+
+
+def test_what_the_inventory_names_stays_readable_and_others_do_not() -> None:
+    model = replace(MODEL, credentials=(Credential("shop", "shop.test", None, ("orders@shop.test", "@news.test")),))
+    shown = redaction(model).text("shop@shop.test, Orders@shop.test, anna@shop.test, anna@news.test, @news.test")
+    assert shown == "shop@shop.test, Orders@shop.test, ***@shop.test, ***@news.test, @news.test"
 
 
 def test_evidence_and_remedy_are_both_masked() -> None:

@@ -17,6 +17,8 @@ from ansible_collections.postseal.mail.plugins.module_utils.model.types import M
 from .outcome import Result
 
 SHORTEST_SECRET = 8
+# A server or a zone may say as much as it likes; a report is for people.
+LONGEST = 2000
 MASK = "********"
 HIDDEN_LOCAL_PART = "***"
 # An address as RFC 5321 4.1.2 and RFC 6531 3.3 have it, more generously: what looks like one to people is one. Before
@@ -44,9 +46,14 @@ class Redaction:
         return _ADDRESS.sub(self._address, _LOGIN.sub(rf"\g<1>{MASK}", text))
 
     def result(self, result: Result) -> Result:
-        """Return ``result`` with its evidence and its remedy masked."""
-        evidence = tuple(map(self.text, result.evidence))
-        return replace(result, observed=self.text(result.observed), remedy=self.text(result.remedy), evidence=evidence)
+        """Return ``result`` with its evidence and its remedy masked, and none of them without end."""
+        evidence = tuple(map(self._shown, result.evidence))
+        observed, remedy = self._shown(result.observed), self._shown(result.remedy)
+        return replace(result, observed=observed, remedy=remedy, evidence=evidence)
+
+    def _shown(self, text: str) -> str:
+        masked = self.text(text)
+        return masked if len(masked) <= LONGEST else f"{masked[:LONGEST]}... ({len(masked)} characters)"
 
     def _address(self, found: re.Match[str]) -> str:
         local, domain = found[1], found[2]
@@ -56,7 +63,11 @@ class Redaction:
 
 
 def redaction(model: Model) -> Redaction:
-    """Return what hides the secrets of ``model``; addresses that its records publish to the world stay readable."""
+    """Return what hides the secrets of ``model``.
+
+    Addresses that its records publish to the world stay readable, and so do its logins and senders: they name an
+    application, and a remedy has to.
+    """
     stored = (model.limits.store.password if model.limits.store else None,)
     held = ((one.secret_hash, one.previous_hash, one.secret) for one in model.credentials)
     found = [secret.reveal() for secret in (*stored, *chain.from_iterable(held)) if secret is not None]
@@ -65,7 +76,7 @@ def redaction(model: Model) -> Redaction:
     if model.probe:
         found.append(model.probe.secret.reveal())
         logins.append((model.credential(model.probe.credential).login, found[-1]))
-    return Redaction(forms(found, logins), frozenset(_published(model)))
+    return Redaction(forms(found, logins), frozenset((*_published(model), *_own(model))))
 
 
 def forms(secrets: Iterable[str], logins: Iterable[tuple[str, str]] = ()) -> tuple[str, ...]:
@@ -83,6 +94,12 @@ def forms(secrets: Iterable[str], logins: Iterable[tuple[str, str]] = ()) -> tup
 
 def _base64(text: str) -> str:
     return b64encode(text.encode()).decode()
+
+
+def _own(model: Model) -> Iterable[str]:
+    """Return the logins of the inventory and the addresses that they write as; a whole domain is no address."""
+    senders = (sender for one in model.credentials for sender in one.senders if not sender.startswith("@"))
+    return (address.lower() for address in (*(one.login for one in model.credentials), *senders))
 
 
 def _published(model: Model) -> Iterable[str]:
