@@ -24,10 +24,11 @@ from ansible_collections.postseal.mail.tests.verify.proof.manners import errors_
 from ansible_collections.postseal.mail.tests.verify.proof.names import Server, ask
 from ansible_collections.postseal.mail.tests.verify.proof.scan import Compliance, parse
 from ansible_collections.postseal.mail.tests.verify.proof.smtp import Reply, UnavailableError
-from ansible_collections.postseal.mail.tests.verify.proof.targets import Endpoint
 from ansible_collections.postseal.mail.tests.verify.proof.tls import read_certificate
 from hypothesis import given
 from hypothesis import strategies as st
+
+from .talker import talker
 
 Answer = Callable[[dns.message.Message], bytes]
 
@@ -170,29 +171,6 @@ def test_a_verdict_that_is_none_is_said_so(verdict: str, tmp_path: Path) -> None
         mailbox.wait_for(sent, tmp_path, 0.0, 5.0)
 
 
-@contextmanager
-def _talker(certificate: Path, *, implicit: bool, says: Callable[[ssl.SSLSocket, bytes], None]) -> Iterator[Endpoint]:
-    """Serve TLS on loopback; ``says`` gets the connection and the first thing that was read, and does as it likes."""
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(certificate)
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-
-        def serve() -> None:
-            while True:
-                try:
-                    peer, _ = listener.accept()
-                except OSError:
-                    return
-                with suppress(OSError, ssl.SSLError), context.wrap_socket(peer, server_side=True) as secured:
-                    says(secured, b"")
-
-        thread = threading.Thread(target=serve, daemon=True)
-        thread.start()
-        yield Endpoint("h", "smtp.example.com", "127.0.0.1", listener.getsockname()[1], implicit_tls=implicit)
-        listener.shutdown(socket.SHUT_RDWR)
-    thread.join(5)
-
-
 def _patient(peer: ssl.SSLSocket, _: bytes) -> None:
     """Bear any mistake, and take commands in any order."""
     peer.sendall(b"220 x\r\n")
@@ -227,14 +205,14 @@ def _silent(peer: ssl.SSLSocket, _: bytes) -> None:
 
 
 def test_mistakes_are_counted_until_the_server_has_enough(certificate: Path) -> None:
-    with _talker(certificate, implicit=True, says=_patient) as endpoint:
+    with talker(certificate, implicit=True, says=_patient) as endpoint:
         assert errors_borne(endpoint) == 21
         reply = pipelining(endpoint)
         assert reply is not None
         assert reply.accepted
-    with _talker(certificate, implicit=True, says=_strict) as endpoint:
+    with talker(certificate, implicit=True, says=_strict) as endpoint:
         assert errors_borne(endpoint) == 3
-    with _talker(certificate, implicit=True, says=_silent) as endpoint, pytest.raises(UnavailableError, match="421"):
+    with talker(certificate, implicit=True, says=_silent) as endpoint, pytest.raises(UnavailableError, match="421"):
         errors_borne(endpoint)
 
 
@@ -251,7 +229,7 @@ def test_a_policy_host_that_talks_for_ever_is_cut_off(certificate: Path, monkeyp
     monkeypatch.setattr(sts, "of_the_world", lambda _: trusting)
     asked = names.Names(["127.0.0.1"])
     monkeypatch.setattr(asked, "addresses", lambda _: ("127.0.0.1",))
-    with _talker(certificate, implicit=True, says=drip) as endpoint, pytest.raises(UnavailableError):
+    with talker(certificate, implicit=True, says=drip) as endpoint, pytest.raises(UnavailableError):
         sts.fetch("shop.example", asked, None, endpoint.port)
 
 

@@ -5,59 +5,18 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-ROOT = Path(__file__).resolve().parents[3]
-SECRET = "correct-horse-battery-staple"
-# Nothing listens on this address of the loopback network: every port refuses at once.
-HOST = "127.0.0.9"
-HASH = (
-    "{SHA512-CRYPT}$6$abcdefgh$D7W7qyozKBT.t6FD3DVYHvADbIO0eSyI4.p20LaEUjro8PqTGYYo/EQcuNjhFbzo9Yg5ir1KIEqFY/yJpgFph0"
-)
-VARIABLES: dict[str, Any] = {
-    "postseal_dns": {
-        "resolvers": [HOST],
-        "providers": {
-            "main": {"type": "rfc2136", "server": HOST, "tsig": {"name": "k", "secret": "c2VjcmV0c2VjcmV0c2VjcmV0"}}
-        },
-    },
-    "postseal_submission": {"ports": {"implicit_tls": 4651, "starttls": 5871}},
-    "postseal_domains": [{"name": "shop.example"}],
-    "postseal_credentials": [{"name": "shop", "domain": "shop.example", "secret_hash": HASH}],
-    "postseal_probe": {"credential": "shop", "secret": SECRET, "recipient": "p@there.example", "mailbox": "/nowhere"},
-}
-NAME = "mail-a.example.com"
-CONNECTION = {"plugin": "ssh", "address": HOST, "port": 221, "user": None, "key": None, "options": ""}
-DEAD = {
-    "inventory": {"folder": "staging", "variables": VARIABLES, "hosts": {NAME: {"ansible_host": HOST}}},
-    "connections": {NAME: {**CONNECTION, "python": "/usr/bin/python3"}},
-    "command": "ansible-playbook -i elsewhere",
-}
-
-
-def _run(given: bytes, report: Path, *more: str) -> subprocess.CompletedProcess[str]:
-    reading, writing = os.pipe()
-    os.write(writing, given)
-    os.close(writing)
-    command = [sys.executable, "-m", "pytest", "tests/verify", "-q", "-p", "no:cacheprovider"]
-    command += [f"--handover-fd={reading}", f"--report-directory={report}", "--delivery-timeout=1", *more]
-    try:
-        return subprocess.run(
-            command, cwd=ROOT, pass_fds=[reading], capture_output=True, text=True, check=False, timeout=120
-        )
-    finally:
-        os.close(reading)
+from .whole import DEAD, ROOT, SECRET, run
 
 
 def test_a_system_that_is_not_there_passes_nothing(tmp_path: Path) -> None:
-    answer = _run(json.dumps(DEAD).encode(), tmp_path)
+    answer = run(json.dumps(DEAD).encode(), tmp_path)
     report = json.loads((tmp_path / "verify.json").read_text())
     statuses = {(entry["id"], entry["status"]) for entry in report["results"]}
     # A closed port 25 is what PORT25-1 asks for, and here it is closed indeed.
@@ -73,7 +32,7 @@ def test_a_system_that_is_not_there_passes_nothing(tmp_path: Path) -> None:
 
 
 def test_only_changes_prints_news_once_and_then_nothing(tmp_path: Path) -> None:
-    first, second = (_run(json.dumps(DEAD).encode(), tmp_path, "--only-changes", "-k", "test_dmarc") for _ in "ab")
+    first, second = (run(json.dumps(DEAD).encode(), tmp_path, "--only-changes", "-k", "test_dmarc") for _ in "ab")
     told = re.match(r"Proof of staging: (\d+) problems, first report\nNEW NOT TESTED ", first.stdout)
     assert told, first.stdout
     assert (second.stdout, second.stderr) == ("", "")
@@ -83,7 +42,7 @@ def test_only_changes_prints_news_once_and_then_nothing(tmp_path: Path) -> None:
 
 
 def test_a_selection_that_cannot_be_tested_ends_with_2(tmp_path: Path) -> None:
-    answer = _run(json.dumps(DEAD).encode(), tmp_path, "-k", "test_dmarc")
+    answer = run(json.dumps(DEAD).encode(), tmp_path, "-k", "test_dmarc")
     assert answer.returncode == 2
     assert "NOT TESTED" in answer.stdout
 
@@ -100,7 +59,7 @@ def test_a_selection_that_cannot_be_tested_ends_with_2(tmp_path: Path) -> None:
     ],
 )
 def test_an_unusable_inventory_ends_with_2_and_its_reason(given: bytes, cause: str, tmp_path: Path) -> None:
-    answer = _run(given, tmp_path)
+    answer = run(given, tmp_path)
     assert answer.returncode == 2
     assert cause in answer.stdout + answer.stderr
     assert not (tmp_path / "verify.json").exists()
