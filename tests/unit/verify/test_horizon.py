@@ -4,11 +4,13 @@
 
 from __future__ import annotations
 
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 
 import pytest
 from ansible_collections.postseal.mail.plugins.module_utils.dkim.lifecycle import unused
-from ansible_collections.postseal.mail.tests.verify.proof.horizon import Expiry, day_of
+from ansible_collections.postseal.mail.plugins.module_utils.dkim.states import RETIRING, SIGNING, KeyState
+from ansible_collections.postseal.mail.plugins.module_utils.model.types import Dkim, Domain
+from ansible_collections.postseal.mail.tests.verify.proof.horizon import Expiry, change_of, day_of
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -28,3 +30,25 @@ def test_other_selectors_tell_no_day(name: str) -> None:
 def test_days_are_negative_after_the_end() -> None:
     end = Expiry("certificate", "x", datetime(2026, 1, 2, tzinfo=UTC), "")
     assert end.days(datetime(2026, 1, 3, 12, tzinfo=UTC)) == -1.5
+
+
+SINCE = datetime(2026, 1, 2, tzinfo=UTC)
+
+
+@pytest.mark.parametrize("days", [30, 365])
+def test_a_key_is_due_when_the_inventory_says(days: int) -> None:
+    domain = Domain("shop.example", dkim=Dkim(rotate_every=days * 86400))
+    for key in (KeyState("shop.example", "s1-20200101-rsa2048", "rsa2048", SIGNING, SINCE), None):
+        found = change_of(key, domain, "s1-20260102-rsa2048")
+        assert found is not None
+        assert (found.at, found.then) == (SINCE + timedelta(days=days), "is due for a change")
+
+
+def test_a_key_that_retires_goes_and_one_without_a_day_is_not_told() -> None:
+    domain = Domain("shop.example", dkim=Dkim(grace=14 * 86400))
+    found = change_of(KeyState("shop.example", "s1", "rsa2048", RETIRING, SINCE), domain, "s1")
+    assert found is not None
+    assert (found.at, found.then) == (SINCE + timedelta(days=14), "can be revoked")
+    assert change_of(None, domain, "s1") is None
+    never = Domain("shop.example", dkim=Dkim(rotate_every=0))
+    assert change_of(KeyState("shop.example", "s1", "rsa2048", SIGNING, SINCE), never, "s1") is None

@@ -12,14 +12,15 @@ import dns.exception
 import dns.message
 import dns.query
 import dns.rdatatype
+from ansible_collections.postseal.mail.plugins.module_utils.dkim.lifecycle import next_step
+from ansible_collections.postseal.mail.plugins.module_utils.dkim.states import SIGNING, KeyState, united
+from ansible_collections.postseal.mail.plugins.module_utils.model.types import Domain
 
 from .claimed import held_keys
 from .names import SECONDS, LookupFailedError, Names
 from .observe import Observed, Observer
 from .outcome import NotTestedError
 
-# M3AAWG, DKIM Key Rotation Best Common Practices (2019): at least every six months.
-DKIM_KEY_AGE = timedelta(days=180)
 _DAY = re.compile(r"-(\d{8})-[^-]*$")
 
 
@@ -77,14 +78,11 @@ class Horizon:
             hosts = held_keys(self._observed)
         except (NotTestedError, KeyError):
             return []
-        keys = {(key.domain, key.selector) for host in hosts for key in host.dkim}
-        return [
-            Expiry(
-                "DKIM key", f"{selector}._domainkey.{domain}", made + DKIM_KEY_AGE, "should be changed for a new one"
-            )
-            for domain, selector in keys
-            if (made := day_of(selector))
-        ]
+        domains = {domain.name: domain for domain in self._observed.model.sending_domains}
+        known = united(host.lifecycle for host in hosts)
+        held = {(key.domain, key.selector) for host in hosts for key in host.dkim if key.domain in domains}
+        found = [change_of(known.find(*name), domains[name[0]], name[1]) for name in held]
+        return [expiry for expiry in found if expiry]
 
     def _passwords(self) -> list[Expiry]:
         listed = self._observed.model.credentials
@@ -100,6 +98,22 @@ class Horizon:
             )
             for one, day in ends
         ]
+
+
+def change_of(key: KeyState | None, domain: Domain, selector: str) -> Expiry | None:
+    """Return what becomes of a DKIM key next by the inventory's ``dkim``, and when; ``None`` where nobody knows.
+
+    A key of which no host has written down anything counts as signing since the day in its selector.
+    """
+    if key is None:
+        made = day_of(selector)
+        key = KeyState(domain.name, selector, "", SIGNING, made) if made else None
+    if key is None:
+        return None
+    what, at = next_step(key, domain)
+    words = {"a new key": "is due for a change", "signing": "can begin to sign"}
+    where = f"{selector}._domainkey.{domain.name}"
+    return Expiry("DKIM key", where, at, words.get(what, f"can be {what}")) if at else None
 
 
 def day_of(selector: str) -> datetime | None:
