@@ -16,6 +16,7 @@ from ansible.template import trust_as_template
 from ..module_utils.dkim.signing import signing_keys
 from ..module_utils.dkim.states import text
 from ..module_utils.model.keyplan import from_dict
+from ..module_utils.model.served import SERVED, served
 from ..plugin_utils.inventory import load_model
 from ..plugin_utils.remote import RUN, RemoteAction
 from ..plugin_utils.smoke import default_smoke
@@ -102,9 +103,10 @@ class ActionModule(RemoteAction):
             "watch": arguments["watch"],
             "smoke": arguments["smoke"] or default_smoke(arguments["service"], known, arguments["watch"]),
         }
-        how = {"check_mode": bool(self._task.check_mode), "diff": bool(self._task.diff)}
+        how: dict[str, Any] = {"check_mode": bool(self._task.check_mode), "diff": bool(self._task.diff)}
         try:
-            result = self.settle(arguments["service"], "transaction.apply", request, variables, **how)
+            made_of = served(known["model"]) if arguments["service"] in SERVED else ""
+            result = self.settle(arguments["service"], "transaction.apply", request, variables, made_of=made_of, **how)
         except AnsibleActionFail as problem:
             raise self._explained(problem, request, variables) from problem
         if result["changed"]:
@@ -127,7 +129,7 @@ class ActionModule(RemoteAction):
     def _withdraw(self, arguments: Mapping[str, Any], variables: dict[str, Any]) -> dict[str, Any]:
         """Have the host take away what an earlier run installed."""
         gone = [{"dest": entry["dest"], "state": "absent"} for entry in arguments["files"]]
-        how = {"check_mode": bool(self._task.check_mode), "diff": bool(self._task.diff)}
+        how: dict[str, Any] = {"check_mode": bool(self._task.check_mode), "diff": bool(self._task.diff)}
         request = {"service": arguments["service"], "files": gone}
         return self.settle(arguments["service"], "withdraw.withdraw", request, variables, **how)
 

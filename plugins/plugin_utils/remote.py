@@ -65,19 +65,28 @@ class RemoteAction(ActionBase):  # type: ignore[misc]  # Ansible ships no type i
         return {**self.call("facts.gather", {"packages": asked}, task_vars), "run": RUN}
 
     def settle(
-        self, thing: str, function: str, arguments: dict[str, Any], task_vars: dict[str, Any], **how: Any
+        self,
+        thing: str,
+        function: str,
+        arguments: dict[str, Any],
+        task_vars: dict[str, Any],
+        *,
+        made_of: str = "",
+        **how: Any,
     ) -> dict[str, Any]:
         """Like :meth:`call`, for a function that leaves a note on the host when ``thing`` is as ``arguments`` want it.
 
         The function is not called where :meth:`learn` says that the note is there, holds, and is about these very
         ``arguments``; then only ``changed`` comes back. ``how`` are arguments that say nothing about the wanted state.
+        ``made_of`` names the inventory (:func:`..module_utils.model.served.served`): the note keeps it for the proof.
         """
         known = self.learn(task_vars)
         # With the program: a newer one may want something else for the same arguments.
         request = hashlib.sha256(f"{host_sources()}{function}{json.dumps(arguments, sort_keys=True)}".encode())
-        if known["settled"].get(thing) == request.hexdigest():
+        settles = "-".join(filter(None, (request.hexdigest(), made_of)))
+        if known["settled"].get(thing) == settles:
             return {"changed": False}
-        result = self.call(function, {**arguments, **how, "settles": request.hexdigest()}, task_vars)
+        result = self.call(function, {**arguments, **how, "settles": settles}, task_vars)
         # What was learned before a change may not be true any more.
         left = {**known, "settled": {}} if result.get("changed") else known
         return {**result, "ansible_facts": {"postseal_host": left}}
