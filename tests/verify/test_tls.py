@@ -26,9 +26,9 @@ from ansible_collections.postseal.mail.tests.verify.proof.outcome import (
     NotTestedError,
 )
 from ansible_collections.postseal.mail.tests.verify.proof.targets import Endpoint
+from ansible_collections.postseal.mail.tests.verify.proof.tls import most_days
 
 DAYS_LEFT = 14
-MOST_DAYS = 200.5  # CA/Browser Forum ballot SC-081v3: from 2026-03-15 on; the last second counts
 RSA_BITS = 3072
 STRONG_CURVES = ("secp256r1", "secp384r1")
 
@@ -127,7 +127,8 @@ def test_certificate_has_days_left(endpoint: Endpoint, observed: Observer, evide
 @check("CRT-5")
 def test_certificate_follows_the_rules_of_the_web(endpoint: Endpoint, observed: Observer) -> None:
     leaf = observed.secured[endpoint].result().certificate
-    wrong = [f"it was issued for {leaf.days:.0f} days, more than {MOST_DAYS}"] if leaf.days > MOST_DAYS else []
+    most = most_days(leaf.not_before)
+    wrong = [f"it was issued for {leaf.days:.0f} days, more than {most}"] if leaf.days > most + 0.5 else []
     if leaf.hash in ("md5", "sha1"):
         wrong.append(f"it is signed with {leaf.hash}")
     if not leaf.for_servers:

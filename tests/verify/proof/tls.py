@@ -57,6 +57,16 @@ class Certificate:
         )
 
 
+# CA/Browser Forum ballot SC-081v3, and SC-031 before it: for how many days a certificate of a day may be issued.
+MOST_DAYS = (("2029-03-15", 47), ("2027-03-15", 100), ("2026-03-15", 200), ("2020-09-01", 398))
+OLDEST_MOST_DAYS = 825
+
+
+def most_days(issued: datetime) -> int:
+    """Return for how many days a certificate that was issued then may be valid."""
+    return next((days for day, days in MOST_DAYS if f"{issued:%Y-%m-%d}" >= day), OLDEST_MOST_DAYS)
+
+
 def read_certificate(der: bytes) -> Certificate:
     """Return the facts of a DER certificate; raises :class:`UnavailableError` for one that cannot be parsed."""
     try:
