@@ -135,6 +135,8 @@ def write_identity(lab: config.Lab, host: config.Host, tree: Path, upper: Path) 
     credentials.write(
         upper / "etc/ssh/ssh_host_ed25519_key.pub", (config.SSH / "hosts" / f"{host.name}.pub").read_text(), 0o644
     )
+    # Hosts are reached by key alone, as the proof asks of every mail host.
+    credentials.write(upper / "etc/ssh/sshd_config.d/lab.conf", "PasswordAuthentication no\n", 0o644)
     home = upper / "root" if host.user == "root" else add_user(host.user, tree, upper)
     authorized = home / ".ssh/authorized_keys"
     credentials.write(authorized, (config.SSH / "id_ed25519.pub").read_text())

@@ -32,9 +32,15 @@ SERVERS = ("10.97.0.2", "10.97.0.3")
 KNOT = "knotc -s /run/knot-primary/knot.sock"
 SAVED = "/root/.postseal-faults.tar"
 SAVED_PATHS = (
-    "etc/postfix etc/dovecot etc/rspamd etc/postseal etc/letsencrypt etc/systemd/system/postseal-log-expire.service"
+    "etc/postfix etc/dovecot etc/rspamd etc/postseal etc/letsencrypt etc/systemd/system/postseal-log-expire.service "
+    "var/lib/postseal/dkim"
 )
 SERVICES = "postfix dovecot rspamd"
+# Files of faults that the copy does not have.
+LEFT = (
+    "/etc/postfix/fault* /etc/postseal/dkim/*/stray* /var/spool/postfix/corrupt/FAULT "
+    "/etc/ssh/sshd_config.d/00-fault.conf /etc/systemd/system/*.d/zz-fault.conf"
+)
 READY = """
 for i in $(seq 100); do
   test -S /var/spool/postfix/rspamd/milter.sock && test -S /var/spool/postfix/private/auth && break; sleep 0.1
@@ -49,9 +55,10 @@ def save(host: str) -> None:
 
 def restore(host: str, services: str) -> None:
     """Put a host's configuration back and restart the services, so that no process of theirs remembers the fault."""
-    stop = f"systemctl stop {services}; rm -f /etc/postfix/fault* /etc/postseal/dkim/*/stray* "
-    stop += "/var/spool/postfix/corrupt/FAULT; systemctl restart postseal-firewall; "
-    stop += "chmod 0640 /var/log/journal/*.postseal/*.journal; "
+    stop = (
+        f"systemctl stop {services}; rm -f {LEFT}; systemctl daemon-reload; systemctl restart postseal-firewall; "
+        "chmod 0640 /var/log/journal/*.postseal/*.journal; "
+    )
     start = f"systemctl enable -q {SERVICES} certbot.timer && systemctl start {SERVICES}"
     on(host, f"{stop}tar -C / -xpf {SAVED} && {start}; {READY} postqueue -f")
 
@@ -235,14 +242,14 @@ class Proof:
         self._given = json.dumps(given).encode()
         self._directory = directory
 
-    def run(self, sslyze: Path | None = None) -> Report:
-        """Run it, with ``sslyze`` only if that is given, and return its report."""
+    def run(self, sslyze: Path | None = None, *options: str) -> Report:
+        """Run it, with ``sslyze`` only if that is given and further ``options`` of pytest, and return its report."""
         reading, writing = os.pipe()
         os.write(writing, self._given)
         os.close(writing)
         command = [sys.executable, "-m", "pytest", "tests/verify", "-q", "-p", "no:cacheprovider"]
         command += [f"--handover-fd={reading}", f"--report-directory={self._directory}", "--delivery-timeout=12"]
-        command.append(f"--sslyze={sslyze or ''}")
+        command += [f"--sslyze={sslyze or ''}", *options]
         try:
             answer = subprocess.run(
                 command, cwd=ROOT, pass_fds=[reading], capture_output=True, text=True, check=False, timeout=180

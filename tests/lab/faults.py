@@ -24,6 +24,11 @@ SIGNER = "/etc/rspamd/submission.conf"
 EXPIRE = "/etc/systemd/system/postseal-log-expire.service"
 USERS = "/etc/dovecot/submission-users"
 OPENSSL = "/etc/postfix/openssl.cnf"
+LOOSE = (
+    "printf '[Service]\\nNoNewPrivileges=no\\nProtectSystem=no\\n' >"
+    " /etc/systemd/system/dovecot.service.d/zz-fault.conf; systemctl daemon-reload"
+)
+SSHD = "/etc/ssh/sshd_config.d/00-fault.conf"
 LIBRARY = "$(readlink -f /usr/lib/*/libssl.so.3)"
 
 
@@ -77,6 +82,9 @@ ROUNDS: tuple[tuple[Fault, ...], ...] = (
         main_cf(A, "queues on demand", "smtpd_discard_ehlo_keywords = silent-discard", ("CMD-1", A)),
         main_cf(B, "the software is told", "smtpd_banner = $myhostname ESMTP $mail_name", ("CMD-2", B)),
         main_cf(B, "another size limit", "message_size_limit = 1000000", ("LIM-1", B)),
+        main_cf(A, "any number of recipients", "smtpd_recipient_limit = 1000", ("LIM-3", A)),
+        # What is not limited has no limit to announce.
+        main_cf(A, "a message of any size", "message_size_limit = 0", ("LIM-4", A), ("LIM-1", A)),
         # The reports on the other domain go there, too.
         records("no MX", (shop("", "MX"),), ("MX-1", SHOP), ("DMARC-5", PARKED)),
         records("another authority", (sender(A, "CAA", '0 issue "other.test"'),), ("CAA-1", A)),
@@ -194,11 +202,16 @@ ROUNDS: tuple[tuple[Fault, ...], ...] = (
     ),
     (
         main_cf(A, "nothing is delivered", "defer_transports = smtp, relay", ("MSG-1", A)),
+        main_cf(A, "DANE switched off", "smtp_tls_security_level = may", ("DANE-3", A)),
+        main_cf(B, "nothing told of TLS", "smtpd_tls_received_header = no", ("MSG-12", B)),
         edit(B, "one signature only", "s/,[^, ]*rsa2048.key$|[^, ]*rsa2048.key,//", MAP, "rspamd", ("MSG-3", B)),
     ),
     (
         edit(A, "From not oversigned", "s/\\(o\\)from/from/", SIGNER, "rspamd", ("MSG-5", A)),
         main_cf(B, "Bcc is left in", "message_drop_headers = return-path", ("MSG-9", B)),
+        edit(B, "unsubscribing not signed", "s/:\\(x\\)list-unsubscribe-post//", SIGNER, "rspamd", ("MSG-5", B)),
+        # Who signs and who verifies need not take a stray line end for the same thing.
+        main_cf(A, "stray line ends leave", "cleanup_replace_stray_cr_lf = no", ("MSG-11", A), ("MSG-3", f"{A} ")),
         main_cf(A, "another name in HELO", "smtp_helo_name = elsewhere.test", ("MSG-10", A)),
         main_cf(B, "missing headers stay missing", "always_add_missing_headers = no", ("MSG-6", B)),
         Fault(
@@ -207,9 +220,13 @@ ROUNDS: tuple[tuple[Fault, ...], ...] = (
             A,
             "postconf -P 587/inet/cleanup_service_name=cleanup 465/inet/cleanup_service_name=cleanup",
         ),
-        main_cf(B, "no TLS to the receiver", "smtp_tls_security_level = none", ("MSG-8", B)),
+        # Who is told to send in the clear does not look whom the receiver's DNS names either.
+        main_cf(B, "no TLS to the receiver", "smtp_tls_security_level = none", ("MSG-8", B), ("DANE-3", B)),
     ),
     (
+        Fault("a service with the whole host in reach", (("HOST-8", B),), B, LOOSE, "dovecot"),
+        Fault("nobody looks who guesses", (("AUTH-6", B),), B, "systemctl stop postseal-guard", ""),
+        Fault("passwords over SSH", (("STATE-6", A),), A, f"echo PasswordAuthentication yes > {SSHD}", ""),
         Fault("readable key", (("HOST-1", A),), A, "chmod 0644 /etc/postseal/dkim/*/*ed25519.key", ""),
         main_cf(B, "misspelt parameter", "smtpd_tls_protocl = x", ("HOST-2", B)),
         Fault("another port", (("HOST-3", A),), A, "postconf -M '2525/inet=2525 inet n - y - - smtpd'"),

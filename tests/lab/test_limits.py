@@ -5,11 +5,13 @@
 from __future__ import annotations
 
 import time
+from pathlib import Path
 from secrets import token_hex
 
 import pytest
 
-from .applications import application, arrived, deploy, send
+from .applications import application, arrived, deploy, deployed, send
+from .breakage import LAB, Proof
 from .site import HOSTS, on
 
 # They give both hosts another inventory.
@@ -25,19 +27,20 @@ LIMITED = {
     "minute": application(f"minute-{RUN}", rate={"messages": ["2/m", "100/d"]}),
     # What a frozen server was asked it still counts when it wakes up, though the mail was deferred.
     "frozen": application(f"frozen-{RUN}", rate={"messages": "10/d"}),
+    "proved": application(f"proved-{RUN}", rate={"recipients": "5/d"}),
     "free": application(f"free-{RUN}"),
 }
 STORE = token_hex(24)
+LIMITS = {"store": {"host": A, "password": STORE}}
 
 
 @pytest.fixture(scope="module", autouse=True)
 def service(standing_hosts: None, tmp_path_factory: pytest.TempPathFactory) -> None:
     """The first host counts for both."""
-    limits = {"store": {"host": A, "password": STORE}}
-    run = deploy(tmp_path_factory.mktemp("inventory"), list(LIMITED.values()), "-vvv", "--diff", postseal_limits=limits)
+    run = deploy(tmp_path_factory.mktemp("inventory"), list(LIMITED.values()), "-vvv", "--diff", postseal_limits=LIMITS)
     assert run.returncode == 0, run.output
     assert STORE not in run.output
-    again = deploy(tmp_path_factory.mktemp("inventory"), list(LIMITED.values()), postseal_limits=limits)
+    again = deploy(tmp_path_factory.mktemp("inventory"), list(LIMITED.values()), postseal_limits=LIMITS)
     assert again.changed() == {"localhost": 0, **dict.fromkeys(HOSTS, 0)}
 
 
@@ -116,6 +119,31 @@ def test_limits_that_cannot_be_read_stop_the_mail(harm: str) -> None:
         assert send(B, LIMITED["frozen"]).code == 451
     finally:
         on(B, f"cp /root/map {path}; sleep 3")
+
+
+def test_the_proof_sees_whether_a_limit_holds(tmp_path: Path) -> None:
+    one = LIMITED["proved"]
+    proof = Proof(
+        tmp_path,
+        LAB / "ca.pem",
+        postseal_limits=LIMITS,
+        postseal_credentials=[deployed(), *(other.entry() for other in LIMITED.values())],
+        postseal_probe={
+            "credential": one.login,
+            "secret": one.password,
+            "recipient": "probe@receiver.test",
+            "mailbox": str(LAB / "mail"),
+        },
+    )
+    only = ("-k", "test_recipients_of_a_period")
+    assert {check for check, _ in proof.run(None, *only).having("passed")} == {"LIM-5"}
+    path = "/etc/rspamd/maps/limits.map"
+    on(B, f"cp -p {path} /root/map; sed -i -E 's#^({one.login}) .*#\\1 unlimited#' {path}; sleep 3")
+    try:
+        found = proof.run(None, *only)
+    finally:
+        on(B, f"cp /root/map {path}; sleep 3")
+    assert {(check, target.split()[0]) for check, target in found.having("failed")} == {("LIM-5", B)}, found.describe()
 
 
 def test_the_store_knows_its_password_and_does_little_else() -> None:

@@ -16,6 +16,7 @@ import pytest
 from ansible_collections.postseal.mail.tests.verify.proof.catalogue import catalogue
 
 from . import breakage, fault_table
+from .applications import application, deployed
 from .breakage import HOSTS, LAB, SERVICES, Authority, Proof, Record, Report, Zones
 from .faults import PARKED, ROUNDS, SHARED, SHOP, Fault
 from .site import ROOT, on
@@ -31,6 +32,7 @@ ELSEWHERE = {
     "STATE-3": "the lab as it is",
     "CONTAIN-1": "another inventory (`tests/lab/test_containment.py`)",
     "CONTAIN-2": "another inventory (`tests/lab/test_containment.py`)",
+    "LIM-5": "another inventory (`tests/lab/test_limits.py`)",
     "LOG-3": "another inventory (`tests/lab/test_log.py`)",
     "DNSSEC-2": "signatures made for it (`tests/unit/verify/test_published.py`)",
 }
@@ -109,7 +111,7 @@ def test_a_good_system_raises_no_alarm(proof: Proof) -> None:
     report = proof.run(SSLYZE)
     assert report.exit_code == 0, report.describe()
     assert report.findings() == KNOWN, report.describe()
-    assert {check for check, _ in report.having("passed")} | {"STATE-3"} == set(catalogue())
+    assert {check for check, _ in report.having("passed")} | {"STATE-3", "LIM-5"} == set(catalogue())
 
 
 def _break(host: str, faults: list[Fault]) -> None:
@@ -230,18 +232,37 @@ def test_what_others_look_after(proof: Proof, seen: Seen) -> None:
     start = f"{PARKED}. 5 IN SOA ns1.lab.test. hostmaster.lab.test. 1 60 10 86400 5"
     on("internet", f"{unbound} local_zone {PARKED} typetransparent; {unbound} local_data '{start}'")
     on("receiver", f"sed -i 's/mode: testing/mode: none/' {policy}; systemctl restart lab-policy")
+    # A name server that denies what is only above other names, and answers for those all the same.
+    branch, selectors = f"_domainkey.{SHOP}", [record.name for record in _dkim_records()]
+    transparent = "; ".join(f"{unbound} local_zone {name} transparent" for name in selectors)
+    on("internet", f"{unbound} local_zone {branch} always_nxdomain; {transparent}")
     try:
         report = proof.run()
     finally:
         breakage.point(zone, owner, A)
-        on("internet", f"{unbound} local_zone_remove {PARKED}")
+        gone = (PARKED, branch, *selectors)
+        on("internet", "; ".join(f"{unbound} local_zone_remove {name}" for name in gone))
         on("receiver", f"sed -i 's/mode: none/mode: testing/' {policy}; systemctl restart lab-policy")
     faults = [
         Fault("a reverse name that leads elsewhere", (("PTR-1", f"{A} 10.97.0.21"),)),
         Fault("no DNSSEC", (("DNSSEC-1", PARKED),)),
         Fault("an MTA-STS policy that is switched off", (("STS-2", SHOP),)),
+        Fault("the branch of the keys is denied", (("DKIM-5", SHOP),)),
     ]
     _expect(report, faults, seen)
+
+
+def test_hosts_that_lag_behind(tmp_path: Path, broken: dict[str, str], seen: Seen) -> None:
+    """An inventory that services.yml has not brought to the hosts, and keys that nobody has changed for years."""
+    broken |= dict.fromkeys(HOSTS, "postfix")
+    for host in HOSTS:
+        on(host, 'sed -i -E \'s/("since": ")20[0-9]{2}/\\12020/\' /var/lib/postseal/dkim/*.json')
+    listed = [deployed(), application("later").entry()]
+    faults = [
+        Fault("a credential that no host has yet", tuple(("HOST-9", host) for host in HOSTS)),
+        Fault("a key of long ago", (("DKIM-4", SHOP),)),
+    ]
+    _expect(Proof(tmp_path, LAB / "ca.pem", postseal_credentials=listed).run(), faults, seen)
 
 
 @pytest.mark.parametrize("faults", ROUNDS, ids=lambda faults: faults[0].name)

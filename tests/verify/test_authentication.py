@@ -4,10 +4,16 @@
 
 from __future__ import annotations
 
+from ansible_collections.postseal.mail.plugins.module_utils.model.types import MailHost
 from ansible_collections.postseal.mail.tests.verify.proof.authenticated import Login
 from ansible_collections.postseal.mail.tests.verify.proof.catalogue import check
+from ansible_collections.postseal.mail.tests.verify.proof.inside import running
 from ansible_collections.postseal.mail.tests.verify.proof.observe import Observer
-from ansible_collections.postseal.mail.tests.verify.proof.outcome import CheckFailedError, NotTestedError
+from ansible_collections.postseal.mail.tests.verify.proof.outcome import (
+    CheckFailedError,
+    NotApplicableError,
+    NotTestedError,
+)
 from ansible_collections.postseal.mail.tests.verify.proof.smtp import Reply
 from ansible_collections.postseal.mail.tests.verify.proof.targets import Endpoint
 
@@ -64,3 +70,11 @@ def test_envelope_sender_is_bound(probed_endpoint: Endpoint, observed: Observer)
 def test_header_from_is_bound(probed_endpoint: Endpoint, observed: Observer) -> None:
     for lines, reply in _logged_in(observed, probed_endpoint).headers:
         _expect_refusal(f"a message with {lines}", reply)
+
+
+@check("AUTH-6")
+def test_guessers_are_shut_out(mail_host: MailHost, observed: Observer) -> None:
+    if not observed.model.firewall.enabled:
+        raise NotApplicableError("postseal_firewall.enabled is false")
+    if not running(observed.host_facts(mail_host, "units"), "postseal-guard"):
+        raise CheckFailedError("postseal-guard does not run")

@@ -11,6 +11,7 @@ from ansible_collections.postseal.mail.tests.verify.proof.condition import (
     clock_off,
     no_room,
     open_firewall,
+    password_logins,
     restarts_outstanding,
 )
 from ansible_collections.postseal.mail.tests.verify.proof.observe import Observer
@@ -47,4 +48,13 @@ def test_clock_is_right(mail_host: MailHost, observed: Observer) -> None:
 @check("STATE-5")
 def test_there_is_room(mail_host: MailHost, observed: Observer) -> None:
     if seen := no_room(observed.host_facts(mail_host, "condition")):
+        raise CheckFailedError("; ".join(seen))
+
+
+@check("STATE-6")
+def test_ssh_takes_keys_only(mail_host: MailHost, observed: Observer) -> None:
+    found = observed.host_facts(mail_host, "ssh")
+    if found is None:
+        raise NotApplicableError("there is no SSH server")
+    if seen := password_logins(found):
         raise CheckFailedError("; ".join(seen))

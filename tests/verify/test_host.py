@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from ansible_collections.postseal.mail.plugins.module_utils.model.served import SERVED, served
 from ansible_collections.postseal.mail.plugins.module_utils.model.types import MailHost
 from ansible_collections.postseal.mail.tests.verify.proof.catalogue import check
 from ansible_collections.postseal.mail.tests.verify.proof.inside import (
@@ -17,13 +18,14 @@ from ansible_collections.postseal.mail.tests.verify.proof.inside import (
     renewing,
     running,
     suspended,
+    unconfined,
     uncontained,
     unexpected_listeners,
     without_counters,
 )
 from ansible_collections.postseal.mail.tests.verify.proof.logs import addresses_in_clear, kept_otherwise, read_by_others
 from ansible_collections.postseal.mail.tests.verify.proof.observe import Observer
-from ansible_collections.postseal.mail.tests.verify.proof.outcome import CheckFailedError
+from ansible_collections.postseal.mail.tests.verify.proof.outcome import CheckFailedError, NotApplicableError
 
 
 def _postfix(host: MailHost, observed: Observer) -> dict[str, Any]:
@@ -89,6 +91,21 @@ def test_sockets_are_private(mail_host: MailHost, observed: Observer) -> None:
 def test_the_certificate_renews_by_itself(mail_host: MailHost, observed: Observer) -> None:
     if obstacle := renewing(observed.host_facts(mail_host, "units")):
         raise CheckFailedError(obstacle)
+
+
+@check("HOST-8")
+def test_services_are_confined(mail_host: MailHost, observed: Observer) -> None:
+    if seen := unconfined(observed.host_facts(mail_host, "units")):
+        raise CheckFailedError("; ".join(seen))
+
+
+@check("HOST-9")
+def test_services_are_made_of_this_inventory(mail_host: MailHost, observed: Observer) -> None:
+    found: dict[str, str] | None = observed.host_facts(mail_host, "made_of")
+    if found is None:
+        raise NotApplicableError("Postseal did not install this host")
+    if lagging := [name for name in SERVED if found.get(name) != served(observed.model)]:
+        raise CheckFailedError(f"another inventory, or an older one, made {', '.join(lagging)}")
 
 
 @check("CONTAIN-1")

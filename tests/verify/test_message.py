@@ -8,14 +8,24 @@ import re
 
 from ansible_collections.postseal.mail.plugins.module_utils.model.types import Domain, Model
 from ansible_collections.postseal.mail.tests.verify.proof.catalogue import check
-from ansible_collections.postseal.mail.tests.verify.proof.mailbox import HIDDEN, Received
+from ansible_collections.postseal.mail.tests.verify.proof.mailbox import AGENT, HIDDEN, Received, stray_line_ends
 from ansible_collections.postseal.mail.tests.verify.proof.observe import Observer
 from ansible_collections.postseal.mail.tests.verify.proof.outcome import CheckFailedError, NotTestedError
 from ansible_collections.postseal.mail.tests.verify.proof.smtp import EHLO_NAME
 from ansible_collections.postseal.mail.tests.verify.proof.targets import Endpoint
 
 # From twice: once more than there are, so that a second one breaks the signature (RFC 6376 8.15).
-SIGNED = {"from": 2, "to": 1, "subject": 1, "date": 1, "message-id": 1}
+SIGNED = {
+    "from": 2,
+    "to": 1,
+    "subject": 1,
+    "date": 1,
+    "message-id": 1,
+    "list-unsubscribe": 1,
+    "list-unsubscribe-post": 1,
+}
+# As smtpd(8) writes it, or as the registered clause (RFC 8314 4.3).
+ENCRYPTED = re.compile(r"\bTLSv1\.[23]\b|\btls TLS_")
 KINDS = {"rsa2048": "rsa-sha256", "rsa3072": "rsa-sha256", "rsa4096": "rsa-sha256", "ed25519": "ed25519-sha256"}
 
 
@@ -111,9 +121,15 @@ def test_missing_headers_are_added(probed_endpoint: Endpoint, observed: Observer
 @check("MSG-7")
 def test_client_stays_private(probed_endpoint: Endpoint, observed: Observer) -> None:
     received = _received(observed, probed_endpoint)
+    reveal = observed.model.submission.reveal
+    client = ((received.sent.own_address, "address"), (EHLO_NAME, "EHLO name"))
+    secrets = (
+        *(client if "client" not in reveal else ()),
+        *(((AGENT, "software"),) if "user_agent" not in reveal else ()),
+    )
     for name, value in received.message.items():
         text = " ".join(str(value).split())
-        for secret, what in ((received.sent.own_address, "address"), (EHLO_NAME, "EHLO name")):
+        for secret, what in secrets:
             if re.search(rf"(?<![\w.:]){re.escape(secret)}(?![\w.:]\w)", text):
                 raise CheckFailedError(f"{name} tells the client's {what}: {text[:120]}")
 
@@ -141,3 +157,22 @@ def test_the_host_introduces_itself_by_its_name(probed_endpoint: Endpoint, obser
         raise CheckFailedError(f"HELO was {helo or 'empty'}, not {host.name}")
     if peer not in host.addresses:
         raise CheckFailedError(f"it came from {peer}, which is not among {', '.join(host.addresses)}")
+
+
+@check("MSG-11")
+def test_line_ends_are_those_of_smtp(probed_endpoint: Endpoint, observed: Observer) -> None:
+    if seen := stray_line_ends(_received(observed, probed_endpoint).raw):
+        raise CheckFailedError(seen)
+
+
+@check("MSG-12")
+def test_the_message_tells_of_tls(probed_endpoint: Endpoint, observed: Observer, evidence: list[str]) -> None:
+    fields = (
+        " ".join(str(field).split()) for field in _received(observed, probed_endpoint).message.get_all("Received", [])
+    )
+    own = [field for field in fields if re.search(rf"\bby {re.escape(probed_endpoint.host)}\b", field)]
+    evidence += own
+    if not own:
+        raise CheckFailedError(f"no Received field is by {probed_endpoint.host}")
+    if not any(ENCRYPTED.search(field) for field in own):
+        raise CheckFailedError(f"Received does not tell of TLS: {own[-1][:120]}")

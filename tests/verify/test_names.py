@@ -5,13 +5,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import UTC, datetime
 
+from ansible_collections.postseal.mail.plugins.module_utils.dkim.states import SIGNING, united
 from ansible_collections.postseal.mail.plugins.module_utils.dns.records import Value
 from ansible_collections.postseal.mail.plugins.module_utils.mailauth import spf
 from ansible_collections.postseal.mail.plugins.module_utils.model.types import Domain, MailHost
 from ansible_collections.postseal.mail.tests.verify.proof.catalogue import check
 from ansible_collections.postseal.mail.tests.verify.proof.claimed import Asked, Claims, held_keys
-from ansible_collections.postseal.mail.tests.verify.proof.judge import expect_claim
+from ansible_collections.postseal.mail.tests.verify.proof.judge import expect_claim, overdue
 from ansible_collections.postseal.mail.tests.verify.proof.observe import Observer
 from ansible_collections.postseal.mail.tests.verify.proof.outcome import (
     CheckFailedError,
@@ -94,6 +96,24 @@ def test_hosts_hold_the_same_keys(domain: Domain, observed: Observer) -> None:
             raise CheckFailedError(f"{host} lacks {', '.join(sorted(selector for _, selector, _ in lacking))}")
 
 
+@check("DKIM-4")
+def test_keys_are_changed_in_time(domain: Domain, observed: Observer, evidence: list[str]) -> None:
+    if domain.parked:
+        raise NotApplicableError("the domain is parked: it sends nothing")
+    if not domain.dkim.rotate_every:
+        raise NotApplicableError("postseal_domains[].dkim.rotate_every is never")
+    known = united(keys.lifecycle for keys in held_keys(observed))
+    now = datetime.now(UTC)
+    signing = known.of(domain.name, SIGNING)
+    if not signing:
+        raise NotTestedError("no host knows since when a key of the domain signs")
+    evidence += [f"{key.selector} signs since {key.since:%Y-%m-%d}" for key in signing]
+    if (until := known.postponed.get(domain.name, now)) > now:
+        raise NotApplicableError(f"the operator has postponed it until {until:%Y-%m-%d}")
+    if late := overdue(known, domain, now):
+        raise CheckFailedError("; ".join(late), domain=domain.name)
+
+
 @check("DMARC-1")
 def test_dmarc(domain: Domain, claims: Claims) -> None:
     _expect_claims(claims, "dmarc", (domain.name,), "the model asks for no DMARC record")
@@ -149,6 +169,19 @@ def test_served_key_is_the_announced_one(any_endpoint: Endpoint, observed: Obser
             )
     if not found:
         raise NotApplicableError(f"no TLSA record announces a key for port {any_endpoint.port}")
+
+
+@check("DANE-3")
+def test_the_host_can_check_whom_it_delivers_to(mail_host: MailHost, observed: Observer, evidence: list[str]) -> None:
+    main = (observed.host_facts(mail_host, "postfix") or {}).get("main", {})
+    level, support = (main.get(name, "") for name in ("smtp_tls_security_level", "smtp_dns_support_level"))
+    evidence.append(f"smtp_tls_security_level = {level}, smtp_dns_support_level = {support}")
+    if not level.startswith("dane") or support != "dnssec":
+        raise CheckFailedError(evidence[0])
+    found = observed.host_facts(mail_host, "resolver")
+    evidence.append(f"its resolver is {found['server']}")
+    if not found["validates"]:
+        raise CheckFailedError(f"its resolver, {found['server']}, vouches for no answer by DNSSEC")
 
 
 @check("PTR-1")

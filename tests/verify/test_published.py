@@ -67,6 +67,13 @@ def test_published_keys_are_usable(domain: Domain, observed: Observer, claims: C
     expect_none(observed.start(judge_keys, observed.model, domain, selectors, observed.names).result(), rules)
 
 
+@check("DKIM-5")
+def test_the_branch_of_the_keys_is_not_denied(domain: Domain, observed: Observer) -> None:
+    _sending(domain)
+    if not observed.branches[domain.name].result():
+        raise CheckFailedError(f"_domainkey.{domain.name} does not exist, says the resolver", domain=domain.name)
+
+
 @check("DMARC-3")
 def test_dmarc_protects(domain: Domain, observed: Observer, evidence: list[str]) -> None:
     seen = observed.published[domain.name].result()

@@ -15,11 +15,16 @@ from ansible_collections.postseal.mail.tests.verify.proof.judge import (
 )
 from ansible_collections.postseal.mail.tests.verify.proof.manners import MOST_ERRORS
 from ansible_collections.postseal.mail.tests.verify.proof.observe import Observer
-from ansible_collections.postseal.mail.tests.verify.proof.outcome import CheckFailedError, NotTestedError
+from ansible_collections.postseal.mail.tests.verify.proof.outcome import (
+    CheckFailedError,
+    NotApplicableError,
+    NotTestedError,
+)
 from ansible_collections.postseal.mail.tests.verify.proof.targets import Endpoint
 
 # Who submits mail needs none of these; each tells something, or lets a client claim to be somebody else.
 NEEDLESS = ("ETRN", "EXPN", "VERB", "DEBUG", "TURN", "XCLIENT", "XFORWARD", "XADR")
+TOO_MANY = 452  # RFC 5321 4.5.3.1.10
 SOFTWARE = re.compile(r"\b(Postfix|Exim|Sendmail|Microsoft|Exchange|OpenSMTPD|Haraka|Debian|Ubuntu|[0-9]+\.[0-9.]+)\b")
 
 
@@ -145,6 +150,39 @@ def test_announced_size(endpoint: Endpoint, observed: Observer) -> None:
     announced = observed.secured[endpoint].result().keywords.get("SIZE")
     if announced != expected:
         raise CheckFailedError(f"EHLO announces SIZE {announced or 'not at all'}, not {expected}", size=expected)
+
+
+@check("LIM-3")
+def test_number_of_recipients(probed_endpoint: Endpoint, observed: Observer, evidence: list[str]) -> None:
+    most = observed.model.submission.limits.recipients
+    seen = observed.taken[probed_endpoint].result()
+    evidence.append(f"{seen.recipients} recipients were accepted, the next is answered {seen.one_more}")
+    if seen.recipients < most and not 500 <= seen.one_more.code <= 599 and seen.one_more.code != TOO_MANY:
+        raise NotTestedError(evidence[0])
+    if seen.recipients != most:
+        raise CheckFailedError(f"{evidence[0]}; the inventory says {most}", size=str(most))
+
+
+@check("LIM-4")
+def test_size_is_enforced(probed_endpoint: Endpoint, observed: Observer) -> None:
+    size = observed.model.submission.limits.message_size
+    reply = observed.taken[probed_endpoint].result().too_large
+    what = f"MAIL FROM with SIZE={size + 1} is answered {reply}"
+    if reply.accepted:
+        raise CheckFailedError(what, size=str(size))
+    if not reply.refused:
+        raise NotTestedError(what)
+
+
+@check("LIM-5")
+def test_recipients_of_a_period(probed_endpoint: Endpoint, observed: Observer) -> None:
+    if probed_endpoint not in observed.beyond:
+        raise NotApplicableError("the probe's credential may send to as many recipients as a message may have")
+    reply = observed.beyond[probed_endpoint].result()
+    if reply.accepted:
+        raise CheckFailedError(f"a message to more recipients than the credential's limit is answered {reply}")
+    if "reached" not in str(reply):
+        raise NotTestedError(f"a message to many recipients is answered {reply}")
 
 
 @check("SMUG-1")

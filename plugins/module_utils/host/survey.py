@@ -17,23 +17,32 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from . import condition, keys, logwatch
+from . import condition, keys, logwatch, surroundings
 from .errors import HostError
 from .queue_files import in_motion
 
 SECONDS = 20
 KINDS = {stat.S_IFREG: "file", stat.S_IFDIR: "directory", stat.S_IFSOCK: "socket", stat.S_IFLNK: "link"}
 UNIT_PROPERTIES = ("Id", "LoadState", "ActiveState", "SubState", "UnitFileState", "Result")
+# What keeps a service that was taken over from going further (systemd.exec(5)).
+CONFINEMENT = (
+    "NoNewPrivileges",
+    "ProtectSystem",
+    "ProtectHome",
+    "PrivateDevices",
+    "PrivateTmp",
+)
 LISTENER = re.compile(
     r"LISTEN\s+\d+\s+\d+\s+(?P<address>\S+):(?P<port>\d+)\s+\S+(?:\s+users:\(\(\"(?P<process>[^\"]+))?"
 )
 
 
 def collect(arguments: dict[str, Any]) -> dict[str, Any]:
-    """Return ``{"files", "listeners", "units", "postfix", "keys", "containment", "condition", "log", "problems"}``.
+    """Return ``{"files", "listeners", "units", "postfix", "keys", "containment", "condition", "log", "problems"}``, and
+    ``ssh``, ``resolver`` and ``made_of`` as :mod:`.surroundings` has them.
 
-    Arguments: ``trees`` (paths whose whole content is listed), ``units`` (unit names), ``parameters`` (postconf names).
-    ``services`` (master.cf services, ``submission/inet``). ``postfix`` is ``None`` where Postfix is not installed.
+    Arguments: ``trees`` (paths whose whole content is listed), ``units`` (unit names), ``parameters`` (postconf names),
+    ``names`` (of zones that may be signed). ``postfix`` is ``None`` where Postfix is not installed.
     ``containment`` is ``None`` where nothing watches over logins, else what :func:`_containment` says.
     ``problems`` says per part what could not be collected. Raises :class:`HostError` without root.
     """
@@ -48,6 +57,9 @@ def collect(arguments: dict[str, Any]) -> dict[str, Any]:
         "containment": _containment,
         "log": lambda: logwatch.observe(arguments["units"]),
         "condition": condition.collect,
+        "ssh": surroundings.ssh,
+        "resolver": lambda: surroundings.resolver(arguments["names"]),
+        "made_of": surroundings.made_of,
     }
     found: dict[str, Any] = {}
     problems: dict[str, str] = {}
@@ -109,7 +121,7 @@ def _listeners() -> list[dict[str, Any]]:
 
 def _units(names: list[str]) -> dict[str, dict[str, str]]:
     """State of each unit as systemctl(1) shows it: unit name -> property -> value."""
-    answer = _run("systemctl", "show", "--property", ",".join(UNIT_PROPERTIES), "--", *names)
+    answer = _run("systemctl", "show", "--property", ",".join((*UNIT_PROPERTIES, *CONFINEMENT)), "--", *names)
     if answer.returncode != 0:
         raise HostError(f"systemctl failed: {answer.stderr.strip()[:200]}")
     blocks = [

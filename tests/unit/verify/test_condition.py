@@ -12,6 +12,7 @@ from ansible_collections.postseal.mail.tests.verify.proof.condition import (
     clock_off,
     no_room,
     open_firewall,
+    password_logins,
     restarts_outstanding,
 )
 
@@ -85,3 +86,22 @@ def test_what_is_nearly_full_is_named(change: dict[str, Any], word: str) -> None
 def test_what_was_replaced_is_named() -> None:
     found = restarts_outstanding({**GOOD, "reboot": True, "outdated": {"rspamd": ["/usr/lib/libssl.so.3"]}})
     assert found == ["the host asks to be restarted", "rspamd runs a replaced /usr/lib/libssl.so.3"]
+
+
+@pytest.mark.parametrize(
+    ("password", "keyboard", "methods", "seen"),
+    [
+        ("no", "no", "any", 0),
+        ("yes", "no", "any", 1),
+        ("no", "yes", "any", 1),
+        ("yes", "yes", "", 2),
+        ("yes", "yes", "publickey,password publickey,keyboard-interactive:pam", 0),
+        ("yes", "no", "publickey password", 1),
+        ("", "no", "any", 1),
+    ],
+)
+def test_every_way_to_log_in_with_a_password_alone_is_seen(
+    password: str, keyboard: str, methods: str, seen: int
+) -> None:
+    said = {"passwordauthentication": password, "kbdinteractiveauthentication": keyboard}
+    assert len(password_logins({**said, "authenticationmethods": methods})) == seen

@@ -8,7 +8,9 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from ansible_collections.postseal.mail.plugins.module_utils.host.survey import CONFINEMENT
 from ansible_collections.postseal.mail.tests.verify.proof.inside import (
+    CONFINED,
     enabled,
     loose_sockets,
     milter_setting,
@@ -16,6 +18,7 @@ from ansible_collections.postseal.mail.tests.verify.proof.inside import (
     renewing,
     running,
     suspended,
+    unconfined,
     uncontained,
     unexpected_listeners,
     without_counters,
@@ -197,3 +200,16 @@ def test_who_is_suspended_is_listed() -> None:
     line = "shop@shop.example is suspended since 2026-11-28 07:00:00 UTC: 600 recipients in an hour, at most 40 before"
     assert suspended({**CONTAINED, "answer": [line]}) == [line]
     assert suspended(CONTAINED) == suspended(None) == []
+
+
+def test_a_running_service_with_more_in_reach_than_it_needs_is_named() -> None:
+    good = dict.fromkeys(CONFINED, "yes") | {"ActiveState": "active", "SubState": "running"}
+    units = {
+        "dovecot.service": good,
+        "rspamd.service": good | {"ProtectSystem": "full", "NoNewPrivileges": "no"},
+        "postfix.service": dict.fromkeys(CONFINED, "no") | {"ActiveState": "active", "SubState": "exited"},
+        "certbot.timer": {"ActiveState": "active", "SubState": "running"},
+        "postseal-guard.service": {},
+    }
+    assert unconfined(units) == ["rspamd.service has NoNewPrivileges=no"]
+    assert set(CONFINED) == set(CONFINEMENT)

@@ -4,16 +4,21 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
+
 import pytest
+from ansible_collections.postseal.mail.plugins.module_utils.dkim.states import PUBLISHED, SIGNING, KeyState, Lifecycle
 from ansible_collections.postseal.mail.plugins.module_utils.dns.claims import Claim, Slot
 from ansible_collections.postseal.mail.plugins.module_utils.dns.records import Value
 from ansible_collections.postseal.mail.plugins.module_utils.mailauth import slots
+from ansible_collections.postseal.mail.plugins.module_utils.model.types import Dkim, Domain
 from ansible_collections.postseal.mail.tests.verify.proof.authenticated import Smuggling
 from ansible_collections.postseal.mail.tests.verify.proof.judge import (
     expect_claim,
     expect_no_relay,
     expect_one_message,
     listens_to_the_world,
+    overdue,
 )
 from ansible_collections.postseal.mail.tests.verify.proof.names import Answer, Server
 from ansible_collections.postseal.mail.tests.verify.proof.outcome import CheckFailedError, NotTestedError
@@ -136,3 +141,20 @@ def test_what_other_claims_ask_for_may_stand_beside_and_nothing_else() -> None:
 )  # fmt: skip
 def test_loopback_is_not_the_world(address: str, world: bool) -> None:
     assert listens_to_the_world({"address": address, "port": 25, "process": ""}) is world
+
+
+NOW = datetime(2026, 7, 1, tzinfo=UTC)
+
+
+def _signs(days: int, algorithm: str = "rsa2048") -> KeyState:
+    return KeyState("shop.test", f"s-{algorithm}", algorithm, SIGNING, NOW - timedelta(days=days))
+
+
+def test_a_key_is_overdue_by_the_inventorys_own_measure_and_its_successor_counts() -> None:
+    quick, slow = (Domain("shop.test", dkim=Dkim(rotate_every=days * 86400)) for days in (30, 365))
+    known = Lifecycle((_signs(100), _signs(10, "ed25519")))
+    assert [line.partition(" ")[0] for line in overdue(known, quick, NOW)] == ["s-rsa2048"]
+    assert overdue(known, slow, NOW) == []
+    assert overdue(known, Domain("shop.test", dkim=Dkim(rotate_every=0)), NOW) == []
+    under_way = known.put(KeyState("shop.test", "next", "rsa2048", PUBLISHED, NOW))
+    assert overdue(under_way, quick, NOW) == []

@@ -7,6 +7,7 @@ Nothing here is delivered: every message carries a From that must be refused aft
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from ansible_collections.postseal.mail.plugins.module_utils.model.types import Credential, Secret
@@ -68,11 +69,16 @@ def _disguises(own: str, forged: str) -> tuple[tuple[str, ...], ...]:
 
 
 def submit(client: Client, sender: str, recipient: str, message: bytes) -> Reply:
+    """Hand over one message to one recipient as :func:`submit_to` does."""
+    return submit_to(client, sender, [recipient], message)
+
+
+def submit_to(client: Client, sender: str, recipients: Iterable[str], message: bytes) -> Reply:
     """Hand over one message on an authenticated session and return the reply that decided it.
 
     ``message`` has CRLF line ends and no line that begins with a dot.
     """
-    for command in (f"MAIL FROM:<{sender}>", f"RCPT TO:<{recipient}>"):
+    for command in (f"MAIL FROM:<{sender}>", *(f"RCPT TO:<{recipient}>" for recipient in recipients)):
         reply = client.command(command)
         if not reply.accepted:
             client.command("RSET")

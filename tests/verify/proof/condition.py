@@ -46,3 +46,16 @@ def no_room(condition: Mapping[str, Any]) -> list[str]:
     if queue["deferred"] > MOST_DEFERRED:
         lines.append(f"{queue['deferred']} messages wait for another attempt")
     return lines
+
+
+def password_logins(ssh: Mapping[str, str]) -> list[str]:
+    """Return the ways in which sshd(8) takes a password (shape: :func:`host.surroundings.ssh`)."""
+    # Every list of methods that starts, or goes on, with a key needs a key (sshd_config(5), AuthenticationMethods).
+    lists = [listed.split(",") for listed in ssh["authenticationmethods"].split()]
+    if lists and all(any(method.startswith("publickey") for method in listed) for listed in lists):
+        return []
+    options = {
+        "passwordauthentication": "PasswordAuthentication",
+        "kbdinteractiveauthentication": "KbdInteractiveAuthentication",
+    }
+    return [f"{name} is {ssh[option]}" for option, name in options.items() if ssh[option] != "no"]

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import shlex
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -27,7 +28,18 @@ TREES = (
     "/var/spool/postfix/rspamd",
 )
 # All that survey.collect needs of module_utils/host: as a command line, the whole of it would be too long.
-SURVEY = ("condition", "dkim_state", "durable", "errors", "keys", "log", "logwatch", "queue_files", "survey")
+SURVEY = (
+    "condition",
+    "dkim_state",
+    "durable",
+    "errors",
+    "keys",
+    "log",
+    "logwatch",
+    "queue_files",
+    "surroundings",
+    "survey",
+)
 UNITS = (
     "postfix.service",
     "postfix@-.service",
@@ -43,6 +55,8 @@ PARAMETERS = (
     "non_smtpd_milters",
     "milter_default_action",
     "internal_mail_filter_classes",
+    "smtp_tls_security_level",
+    "smtp_dns_support_level",
 )
 
 
@@ -78,8 +92,9 @@ class Connection:
         return "\n".join(lines) + "\n"
 
 
-def collect(name: str, connection: Connection, directory: Path) -> dict[str, Any]:
-    """Return the facts of a host in the shape of :func:`host.survey.collect`; ``directory`` takes the ssh_config.
+def collect(name: str, connection: Connection, directory: Path, names: Sequence[str] = ()) -> dict[str, Any]:
+    """Return the facts of a host in the shape of :func:`host.survey.collect`; ``directory`` takes the ssh_config, and
+    ``names`` are those that its resolver is tried with.
 
     Raises :class:`UnavailableError` with the cause if the host cannot be asked.
     """
@@ -94,7 +109,7 @@ def collect(name: str, connection: Connection, directory: Path) -> dict[str, Any
         controlpersist=0,
     )
     # The text becomes part of ssh's command line, which has room for 128 KiB (execve(2), MAX_ARG_STRLEN).
-    asked = {"trees": TREES, "units": UNITS, "parameters": PARAMETERS}
+    asked = {"trees": TREES, "units": UNITS, "parameters": PARAMETERS, "names": list(names)}
     program = script("survey.collect", asked, modules=SURVEY)
     python = shlex.quote(connection.python)
     # The program comes on standard input: neither the process list nor sudo's log show more than "python3 -".

@@ -31,6 +31,15 @@ READ_OR_WRITE_BY_GROUP = 0o070
 # Everything that belongs to the mail service; what else listens on a host is its owner's business.
 MAIL_PROCESSES = re.compile(r"master|smtpd|dovecot.*|auth|anvil|rspamd.*|redis-server|valkey-server|postscreen")
 SMTP_PORT = 25
+# As host/survey.py asks for them (CONFINEMENT), and what each says where it does not hold.
+CONFINED = (
+    "NoNewPrivileges",
+    "ProtectSystem",
+    "ProtectHome",
+    "PrivateDevices",
+    "PrivateTmp",
+)
+LOOSE = ("no", "")
 MILTER_FAIL_CLOSED = ("tempfail", "reject")
 # Debian 12 runs Postfix as the instance postfix@-.service, and its postfix.service only says that somebody started it.
 # In Debian 13 postfix.service is the daemon, and the instance is unused.
@@ -39,6 +48,7 @@ UNITS = {
     "dovecot": ("dovecot.service",),
     "rspamd": ("rspamd.service",),
     "postseal-containment": ("postseal-containment.service",),
+    "postseal-guard": ("postseal-guard.service",),
 }
 
 
@@ -118,6 +128,17 @@ def running(units: Mapping[str, Mapping[str, str]], service: str) -> bool:
 def enabled(units: Mapping[str, Mapping[str, str]], service: str) -> bool:
     """Whether a unit that starts ``service`` is enabled."""
     return any(unit.get("UnitFileState") in ("enabled", "enabled-runtime") for unit in _loaded(units, service))
+
+
+def unconfined(units: Mapping[str, Mapping[str, str]]) -> list[str]:
+    """Return one line for each mail service that runs with more of the host in reach than it needs."""
+    lines = []
+    for name, unit in units.items():
+        if (unit.get("ActiveState"), unit.get("SubState")) != ("active", "running") or not name.endswith(".service"):
+            continue
+        loose = [f"{option}={unit[option]}" for option in CONFINED if unit.get(option) in LOOSE]
+        lines += [f"{name} has {', '.join(loose)}"] if loose else []
+    return lines
 
 
 def uncontained(found: Mapping[str, Any] | None, units: Mapping[str, Mapping[str, str]], *, wanted: bool) -> list[str]:

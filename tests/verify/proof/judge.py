@@ -5,12 +5,16 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable
+from datetime import datetime
 from ipaddress import ip_address
 from typing import Any
 
+from ansible_collections.postseal.mail.plugins.module_utils.dkim.lifecycle import next_step
+from ansible_collections.postseal.mail.plugins.module_utils.dkim.states import SIGNING, UNDER_WAY, Lifecycle
 from ansible_collections.postseal.mail.plugins.module_utils.dns.claims import Claim
 from ansible_collections.postseal.mail.plugins.module_utils.dns.records import Value, text
 from ansible_collections.postseal.mail.plugins.module_utils.mailauth import spf
+from ansible_collections.postseal.mail.plugins.module_utils.model.types import Domain
 
 from .authenticated import Smuggling
 from .names import Answer
@@ -41,6 +45,17 @@ def expect_one_message(attempt: Smuggling) -> None:
         raise CheckFailedError(
             f"{attempt.end!r} ends a message: what follows it is answered {attempt.after}, as if it were a command"
         )
+
+
+def overdue(known: Lifecycle, domain: Domain, now: datetime) -> list[str]:
+    """Return one line for each key of ``domain`` that should have a successor by now, and none is under way."""
+    under_way = {key.algorithm for key in known.of(domain.name, *UNDER_WAY)}
+    lines = []
+    for key in known.of(domain.name, SIGNING):
+        _, due = next_step(key, domain)
+        if due is not None and due < now and key.algorithm not in under_way:
+            lines.append(f"{key.selector} signs since {key.since:%Y-%m-%d}; it was due for a change on {due:%Y-%m-%d}")
+    return lines
 
 
 def listens_to_the_world(listener: dict[str, Any]) -> bool:

@@ -23,11 +23,20 @@ from typing import Any
 from ansible_collections.postseal.mail.plugins.module_utils.model.types import Model
 
 from .authenticated import own_address, submit
+from .outcome import NotTestedError
 from .smtp import Reply, UnavailableError
 from .targets import Endpoint
 from .tls import session, verifying
 
 PAUSE = 0.05
+STRAY = "stray"
+# What an application may add: a receiver has no use for it, and nobody may see it.
+AGENT = "postseal-agent.invalid"
+# Marketing mail has these (RFC 8058); signatures have to cover them. The page does not exist.
+UNSUBSCRIBE = (
+    "List-Unsubscribe: <https://postseal-unsubscribe.invalid/>",
+    "List-Unsubscribe-Post: List-Unsubscribe=One-Click",
+)
 HIDDEN = "postseal-hidden@postseal-secret.invalid"  # in Bcc alone: nothing is sent there, and nobody may see it
 
 
@@ -42,11 +51,12 @@ class Sent:
 
 @dataclass(frozen=True)
 class Received:
-    """A message as it arrived, and what the receiver made of it."""
+    """A message as it arrived, and what the receiver made of it; ``raw`` are its octets."""
 
     sent: Sent
     message: Message
     verdict: dict[str, Any]
+    raw: bytes = b""
 
     def dkim(self) -> list[dict[str, str]]:
         """Return the receiver's verdicts on the DKIM signatures."""
@@ -66,9 +76,13 @@ def send(model: Model, endpoint: Endpoint) -> Sent:
         f"To: {probe.recipient}",
         f"Bcc: {HIDDEN}",
         f"Subject: Postseal probe {token}",
+        f"User-Agent: {AGENT}",
+        *UNSUBSCRIBE,
         "MIME-Version: 1.0",
         "Content-Type: text/plain; charset=us-ascii",
         "",
+        # A stray carriage return, as some applications write it: it must not leave the host.
+        f"{STRAY}\r{STRAY}",
         f"Sent through {endpoint.host}, port {endpoint.port}, to prove that mail from here is delivered and trusted.",
     )
     with session(endpoint, verifying(model.tls.ca)) as client:
@@ -101,7 +115,7 @@ def wait_for(sent: Sent, directory: Path, since: float, seconds: float) -> Recei
                 continue
             verdict = path.with_suffix(".json")
             if verdict.exists():
-                return Received(sent, message_from_bytes(content, policy=compat32), _verdict(verdict))
+                return Received(sent, message_from_bytes(content, policy=compat32), _verdict(verdict), content)
         if time.monotonic() >= deadline:
             return None
         time.sleep(PAUSE)
@@ -131,3 +145,18 @@ def _verdict(path: Path) -> dict[str, Any]:
     if not isinstance(found, dict):
         raise UnavailableError(f"{path} is not a verdict: it holds no object")
     return found
+
+
+def stray_line_ends(raw: bytes) -> str:
+    """Return what is wrong with the line ends of a message as it came over SMTP (RFC 5321 2.3.8), empty if nothing.
+
+    Raises :class:`NotTestedError` for one that was stored with line ends of another kind: nobody knows what came.
+    """
+    pairs = raw.count(b"\r\n")
+    feeds, returns = raw.count(b"\n") - pairs, raw.count(b"\r") - pairs
+    if not pairs:
+        raise NotTestedError("the mailbox does not keep the line ends of a message")
+    wrong = [
+        f"{number} {what} alone" for number, what in ((feeds, "line feeds"), (returns, "carriage returns")) if number
+    ]
+    return " and ".join(wrong)

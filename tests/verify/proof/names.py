@@ -76,6 +76,17 @@ class Names:
         """Return what the resolver says; nothing for NXDOMAIN and NODATA. Raises :class:`LookupFailedError`."""
         return self._ask_resolver(name, rdtype)[0]
 
+    def exists(self, name: str) -> bool:
+        """Whether the resolver says that there is such a name, or anything below it (RFC 8020 2)."""
+        count("dns")
+        try:
+            self._resolver.resolve(dns.name.from_text(name), "TXT", raise_on_no_answer=False)
+        except dns.resolver.NXDOMAIN:
+            return False
+        except dns.exception.DNSException as error:
+            raise LookupFailedError(f"{name} TXT cannot be resolved: {_short(error)}") from None
+        return True
+
     def authenticated(self, name: str, rdtype: str) -> bool:
         """Whether the resolver vouches for the answer by DNSSEC (the AD bit, RFC 4035 3.2.3)."""
         return self._ask_resolver(name, rdtype)[1]

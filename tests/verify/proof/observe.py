@@ -16,9 +16,14 @@ from threading import Semaphore
 from typing import Any, Generic, ParamSpec, TypeVar
 
 from ansible_collections.postseal.mail.plugins.module_utils.mailauth.spf_check import Verdict
-from ansible_collections.postseal.mail.plugins.module_utils.model.types import MailHost, Model
+from ansible_collections.postseal.mail.plugins.module_utils.model.types import (
+    Credential,
+    MailHost,
+    Model,
+    Probe,
+)
 
-from . import authenticated, hosts, mailbox, manners, published, scan, sts, submission, tls
+from . import authenticated, hosts, limits, mailbox, manners, published, scan, sts, submission, tls
 from .hello import HYBRID, LEGACY, ODD_CURVES, SHA_1, STRONG, WEAK
 from .names import LookupFailedError, Names
 from .outcome import NotTestedError
@@ -27,6 +32,7 @@ from .targets import Endpoint, endpoints, first_address
 
 PER_HOST = 8
 WORKERS = 64
+SOME = 8  # names that a host's resolver is tried with
 UNKNOWN_USER = "postseal-nobody"
 OFFERS = (LEGACY, WEAK, ODD_CURVES, SHA_1, STRONG, HYBRID)
 T = TypeVar("T")
@@ -102,11 +108,13 @@ class Observer:
         self.sent: dict[Endpoint, Observed[mailbox.Sent]] = {}
         self.received: dict[Endpoint, Observed[mailbox.Received | None]] = {}
         self.login: dict[Endpoint, Observed[authenticated.Login]] = {}
+        self.taken: dict[Endpoint, Observed[limits.Taken]] = {}
+        self.beyond: dict[Endpoint, Observed[Reply]] = {}
         self.smuggling: dict[Endpoint, Observed[tuple[authenticated.Smuggling, ...]]] = {}
         if model.probe:
             self.sent = {e: self._at(e, mailbox.send, model, e) for e in self.first}
         self.facts: dict[str, Observed[dict[str, Any]]] = {
-            name: self._start(hosts.collect, name, connection, settings.directory)
+            name: self._start(hosts.collect, name, connection, settings.directory, (name, *sorted(model.named)[:SOME]))
             for name, connection in connections.items()
         }
         self.wrong_password: dict[Endpoint, Observed[submission.WrongLogin]] = {}
@@ -117,7 +125,9 @@ class Observer:
         unknown = f"{UNKNOWN_USER}@{domain}"
         self.unknown_user = {e: self._at(e, submission.wrong_login, e, unknown) for e in self.first}
         if model.probe:
-            with_credential = (model.credential(model.probe.credential), model.probe.secret, model.probe.recipient, ca)
+            credential = model.credential(model.probe.credential)
+            with_credential = (credential, model.probe.secret, model.probe.recipient, ca)
+            self._look_at_limits(model, credential, model.probe, ca)
             self.login = {e: self._at(e, authenticated.login, e, *with_credential) for e in self.first}
             self.smuggling = {e: self._at(e, authenticated.smuggling, e, *with_credential) for e in self.first}
             self.received = {
@@ -142,6 +152,13 @@ class Observer:
                 self.port_25[endpoint.host] = self._at(endpoint, submission.port_25, endpoint)
         self._look_at_names(model, ca)
 
+    def _look_at_limits(self, model: Model, credential: Credential, probe: Probe, ca: str | None) -> None:
+        said = model.submission
+        self.taken = {e: self._at(e, limits.taken, e, credential, probe, said, ca) for e in self.first}
+        number = limits.recipients_of_a_period(credential, said.limits.recipients)
+        if number is not None:
+            self.beyond = {e: self._at(e, limits.beyond, e, credential, probe, number + 1, ca) for e in self.first}
+
     def _look_at_names(self, model: Model, ca: str | None) -> None:
         self.pointers = {
             (host.name, address): self._start(self._reverse, host.name, address)
@@ -158,6 +175,7 @@ class Observer:
             for name, addresses in senders
             for address in addresses
         }
+        self.branches = {d.name: self._start(self.names.exists, f"_domainkey.{d.name}") for d in model.sending_domains}
         everybody = dict.fromkeys((*(d.name for d in model.domains), *(host.name for host in model.hosts)))
         self.signed = {name: self._start(self._signed, name) for name in everybody}
 
