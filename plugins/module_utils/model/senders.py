@@ -101,16 +101,11 @@ def _dkim(domain: Section) -> Dkim:
     return Dkim(
         algorithms=algorithms or Dkim.algorithms,
         delegate=tuple(sorted(delegate.items())),
-        rotate_every=said.get("rotate_every", _rotation, Dkim.rotate_every),
+        rotate_every=said.get("rotate_every", values.duration_or_never, Dkim.rotate_every),
         prepublish=said.get("prepublish", values.duration, Dkim.prepublish),
         grace=said.get("grace", values.duration, Dkim.grace),
         revoke=said.get("revoke", values.choice(REVOKE), Dkim.revoke),
     )
-
-
-def _rotation(value: Any) -> int:
-    """Return after how many seconds keys rotate, 0 for ``never``."""
-    return 0 if value == "never" else values.duration(value)
 
 
 def _dmarc(said: Section) -> Dmarc:

@@ -19,7 +19,7 @@ ISSUERS = {
 ISSUER_NAMES = dict.fromkeys(ISSUERS.values(), "letsencrypt.org")
 # RFC 8657 4: the methods that RFC 8555 and RFC 8737 register.
 METHODS = ("http-01", "dns-01", "tls-alpn-01")
-SUBMISSION_KEYS = ("hostname", "ports", "limits", "reveal", "shared_senders", "queue_lifetime")
+SUBMISSION_KEYS = ("hostname", "ports", "limits", "reveal", "shared_senders", "queue_lifetime", "delay_warning")
 REVEALED = ("client", "login", "user_agent")
 TLS_KEYS = ("issuer", "contact", "ca", "caa")
 CAA_KEYS = ("issuer", "accounts", "methods", "iodef")
@@ -46,6 +46,7 @@ def read_submission(variables: Section) -> Submission:
         reveal=said.each("reveal", values.choice(REVEALED)),
         shared_senders=said.each("shared_senders", values.sender),
         queue_lifetime=said.get("queue_lifetime", values.duration, default.queue_lifetime),
+        delay_warning=said.get("delay_warning", values.duration_or_never, default.delay_warning),
     )
     if len(set(read.ports.all)) != len(read.ports.all):
         said.collector.add(said.at("ports"), "uses one port twice; give each service its own", list(read.ports.all))

@@ -105,6 +105,7 @@ class Submission:
     :param reveal: what headers tell of the sender: ``client`` (its address), ``login``, ``user_agent``
     :param shared_senders: addresses and ``@domain`` that more than one credential may write as
     :param queue_lifetime: for how many seconds mail is tried that cannot be delivered; a DKIM key outlives it
+    :param delay_warning: after how many seconds in the queue its sender is told so; 0 for never
     """
 
     hostname: str | None = None
@@ -113,6 +114,7 @@ class Submission:
     reveal: tuple[str, ...] = ()
     shared_senders: tuple[str, ...] = ()
     queue_lifetime: int = 5 * 86400
+    delay_warning: int = 4 * 3600
 
 
 @dataclass(frozen=True)

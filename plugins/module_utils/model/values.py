@@ -278,6 +278,11 @@ def duration(value: Any) -> int:
     return int(match[1]) * _DURATION_UNITS[match[2]]
 
 
+def duration_or_never(value: Any) -> int:
+    """Return seconds, 0 for ``never``."""
+    return 0 if value == "never" else duration(value)
+
+
 def _kind(value: object) -> str:
     names = {bool: "a boolean", int: "a number", float: "a number", list: "a list", dict: "a mapping"}
     return next(
