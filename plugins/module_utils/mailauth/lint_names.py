@@ -63,6 +63,20 @@ def check_mx(view: View, key: Key) -> Iterator[Finding]:
     yield from _hosts(view, key, [host for host in hosts if host != "."], "mx")
 
 
+def check_sender(view: View, name: str) -> Iterator[Finding]:
+    """Yield whether a domain of ours that hosts may send as has neither an MX nor an address (RFC 5321 5.1)."""
+    records = [value for value in view.values((name, "TXT")) if isinstance(value, bytes) and spf.is_spf(value)]
+    if records in ([], [spf.for_nobody().encode()]):
+        return
+    key = (name, "MX")
+    try:
+        if not view.resolve(name, "MX") and not view.reachable(name):
+            message = "there is neither an MX nor an address: bounces, postmaster@ and abuse@ reach nobody"
+            yield finding("mx-missing", key, message, "Name an MX that takes them, in mx of the domain")
+    except Unresolvable as error:
+        yield finding("unresolved", key, f"it cannot be looked up: {error}")
+
+
 def check_srv(view: View, key: Key) -> Iterator[Finding]:
     """Yield what is wrong with the hosts that offer a service; a target of a dot says that there is none."""
     hosts = [str(value).split()[-1] for value in view.values(key)]

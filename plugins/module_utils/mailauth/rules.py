@@ -49,6 +49,9 @@ RULES: Mapping[str, Rule] = {
     "dmarc-weaker": Rule(WARNING, "subdomains are protected less than the domain", "RFC 9989 4.7"),
     "mx-address": Rule(ERROR, "an MX names an address instead of a host", "RFC 5321 5.1"),
     "mx-alias": Rule(ERROR, "an MX names an alias", "RFC 2181 10.3"),
+    "mx-missing": Rule(
+        WARNING, "hosts may send as a domain whose postmaster, and whose bounces, reach nobody", "RFC 5321 4.5.1"
+    ),
     "mx-null": Rule(ERROR, "other MX records stand beside the one that says: no mail", "RFC 7505 3"),
     "mx-null-sender": Rule(WARNING, "a domain that takes no mail lets hosts send as it", "RFC 7505 4.2"),
     "mx-unresolved": Rule(WARNING, "an MX names a host without an address", "RFC 5321 5.1"),

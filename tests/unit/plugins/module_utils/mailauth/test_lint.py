@@ -20,6 +20,7 @@ from hypothesis import strategies as st
 
 from .judged import APEX, ED25519, HOST, MX, POLICY, RPT, SELECTOR, SRV, STS, ZONE, Sets, lint, rsa_key
 
+OWN: Sets = {MX: ["10 mx.else.test."]}
 CASES: list[tuple[str, Sets, str]] = [
     ("caa-issuer", {HOST: ["192.0.2.1"], (ZONE, "CAA"): ['0 issue "other.test"']}, "letsencrypt.org"),
     ("caa-issuer", {HOST: ["192.0.2.1"], ("mail.shop.test", "CAA"): ['0 issue ";"']}, "letsencrypt.org"),
@@ -54,6 +55,7 @@ CASES: list[tuple[str, Sets, str]] = [
     ("mx-address", {MX: ["10 192.0.2.1."]}, "192.0.2.1"),
     ("mx-alias", {MX: ["10 alias.else.test."]}, "mx.else.test"),
     ("mx-alias", {MX: ["10 b.shop.test."], ("b.shop.test", "CNAME"): ["mx.else.test."]}, "b.shop.test"),
+    ("mx-missing", {APEX: [b"v=spf1 ip4:192.0.2.1 -all"]}, "postmaster@"),
     ("mx-null", {MX: ["0 .", "10 mx.else.test."]}, "mx.else.test."),
     ("mx-null-sender", {MX: ["0 ."], APEX: [b"v=spf1 ip4:192.0.2.1 -all"]}, "SPF"),
     ("mx-unresolved", {MX: ["10 gone.test."]}, "gone.test"),
@@ -112,8 +114,8 @@ def test_every_rule_is_tried_and_documented() -> None:
 @pytest.mark.parametrize(
     "sets",
     [
-        {APEX: [b"v=spf1 include:ok.test a:mail.shop.test ~all", b"google-site-verification=v=spf1"]},
-        {APEX: [b"v=spf1 redirect=ok.test"]},
+        {APEX: [b"v=spf1 include:ok.test a:mail.shop.test ~all", b"google-site-verification=v=spf1"], **OWN},
+        {APEX: [b"v=spf1 redirect=ok.test"], (ZONE, "A"): ["192.0.2.1"]},
         {SELECTOR: [dkim.build("rsa2048", rsa_key(2048))]},
         {SELECTOR: [dkim.build("ed25519", ED25519)]},
         {("s9._domainkey.shop.test", "CNAME"): ["key.else.test."]},

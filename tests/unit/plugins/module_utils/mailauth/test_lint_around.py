@@ -47,7 +47,11 @@ def test_what_will_be_published_counts_before_the_dns_knows_it() -> None:
 
 
 def test_another_domain_of_the_same_run_counts_as_published() -> None:
-    sets: Sets = {APEX: [b"v=spf1 include:new.test -all"], POLICY: [b"v=DMARC1; p=reject; rua=mailto:d@new.test"]}
+    sets: Sets = {
+        APEX: [b"v=spf1 include:new.test -all"],
+        MX: ["10 mx.else.test."],
+        POLICY: [b"v=DMARC1; p=reject; rua=mailto:d@new.test"],
+    }
     assert {finding.rule for finding in lint(sets)} == {"spf-broken", "dmarc-receiver", "dmarc-consent"}
     model = replace(MODEL, domains=(Domain(ZONE), Domain("new.test", mx=(Mx("mx.else.test"),))))
     assert lint(sets, model) == []
@@ -57,7 +61,10 @@ def test_what_is_known_is_not_asked() -> None:
     def nobody(name: str, rrtype: str) -> Sequence[Value]:
         pytest.fail(f"{name} {rrtype} was asked")
 
-    model = replace(MODEL, tls=Tls("https://acme.test/dir", None), submission=Submission("smtp.shop.test"))
+    domains = (Domain(ZONE, mx=(Mx("mail.shop.test"),)),)
+    model = replace(
+        MODEL, tls=Tls("https://acme.test/dir", None), submission=Submission("smtp.shop.test"), domains=domains
+    )
     sets: dict[Key, list[Value]] = {}
     for claim in desired_claims(model, ()):
         sets.setdefault(claim.key, []).append(claim.value)
@@ -69,6 +76,7 @@ def test_what_is_known_is_not_asked() -> None:
 def test_clients_that_no_host_is_do_not_count() -> None:
     record = b"v=spf1 " + b" ".join(b"a:v4-%d.shop.test" % n for n in range(3)) + b" -all"
     hosts: Sets = {(f"v4-{n}.shop.test", "A"): ["192.0.2.9"] for n in range(3)}
+    hosts = {**hosts, MX: ["10 mx.else.test."]}
     sets: Sets = {APEX: [record], **hosts}
     only_v4 = replace(MODEL, hosts=(MailHost("mail.shop.test", ("192.0.2.1",), ()),))
     assert [finding.rule for finding in lint(sets)] == ["spf-voids"]
