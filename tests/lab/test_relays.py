@@ -8,34 +8,19 @@ import json
 import re
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
 from secrets import token_hex
 from typing import Any
 
 import pytest
 
 from .applications import Application, application, arrived, send, shop
-from .site import HOSTS, LAB_STATE, Run, lab, lab_with_input, on, play
+from .site import HOSTS, LAB_STATE, Run, lab, on, play
+from .smarthosts import SECRETS, relay, spoil, way
 
 NEWS = application("news", stream="marketing")
 TRIO = application("trio")
 PAIR = application("pair", senders=["pair@shop.test"])
-SECRETS = {name: (LAB_STATE / "secrets" / name) for name in ("relay-a", "relay-a-news", "relay-b")}
-# The longest that a relay is given before the next one is tried, with time for two busy hosts.
-TAKEN_OVER = 60.0
 LARGEST = 1024 * 1024
-
-
-def _relay(name: str, server: str, login: str, secret: str, port: int) -> dict[str, Any]:
-    return {
-        "name": name,
-        "host": f"{server}.receiver.test",
-        "port": port,
-        "login": login,
-        "secret": SECRETS[secret].read_text("ascii").strip(),
-        "ca": f"{LAB_STATE}/pki/{server}-ca.crt",
-        "spf": ["relays.receiver.test"],
-    }
 
 
 def _inventory() -> dict[str, Any]:
@@ -48,10 +33,10 @@ def _inventory() -> dict[str, Any]:
         "postseal_submission": {"hostname": "smtp.sender.test", "limits": {"message_size": LARGEST}},
         "postseal_credentials": [known, NEWS.entry(), TRIO.entry(), PAIR.entry()],
         "postseal_relays": [
-            _relay("primary", "relay-a", "postseal", "relay-a", 587),
-            _relay("backup", "relay-b", "backup", "relay-b", 465),
-            _relay("second", "relay-b", "backup", "relay-b", 587),
-            _relay("news", "relay-a", "news", "relay-a-news", 587),
+            relay("primary", "relay-a", "postseal", "relay-a", 587),
+            relay("backup", "relay-b", "backup", "relay-b", 465),
+            relay("second", "relay-b", "backup", "relay-b", 587),
+            relay("news", "relay-a", "news", "relay-a-news", 587),
         ],
         "postseal_routes": [
             {"stream": "marketing", "via": ["news"]},
@@ -78,51 +63,17 @@ def deployed(standing_site: None, inventory: str) -> Iterator[Run]:
     run = play(*steps, "-e", f"@{inventory}", "-vvv", "--diff")
     assert run.returncode == 0, run.output
     yield run
-    _spoil("relay-a")
-    _spoil("relay-b")
+    spoil("relay-a")
+    spoil("relay-b")
     run = play(*steps[1:])
     assert run.returncode == 0, run.output
-
-
-def _spoil(relay: str, **how: Any) -> None:
-    """Start a smarthost anew with something wrong about it; with nothing, it is well."""
-    lab_with_input(json.dumps(how), "ssh", "receiver", f"mkdir -p /run/lab; cat > /run/lab/{relay}.json")
-    lab("ssh", "receiver", f"systemctl kill -s CONT lab-{relay}; systemctl restart lab-{relay}; {LISTENS[relay]}")
-
-
-LISTENS = {
-    relay: f"timeout 10 sh -c \"until ss -Hltn 'sport = 465' | grep -qF {address}:465; do sleep 0.1; done\""
-    for relay, address in (("relay-a", "[fd97::11]"), ("relay-b", "[fd97::12]"))
-}
-
-
-@dataclass(frozen=True)
-class Way:
-    """How a message came: the smarthost and its customer's login, or nothing; and what the receiver says of it."""
-
-    relay: str
-    login: str
-    verdict: dict[str, Any]
-
-
-def _way(token: str, seconds: float = TAKEN_OVER) -> Way:
-    found = arrived(token, seconds)
-    assert found, "it did not arrive"
-    raw, verdict = found
-    trace = re.findall(rb"Received: by (relay-\w)\.receiver\.test \(login (\S+), (TLSv1\.[23])\)", raw)
-    assert len(trace) <= 1
-    assert b"IN CLEAR" not in raw
-    relay, login = (trace[0][0].decode(), trace[0][1].decode()) if trace else ("", "")
-    assert (verdict["spf"], verdict["dmarc"]) == ("pass", "pass")
-    assert [entry["result"] for entry in verdict["dkim"]] == ["pass", "pass"], "signed once with each key"
-    return Way(relay, login, verdict)
 
 
 def _ways(*by: Application, **how: Any) -> list[tuple[str, str]]:
     """Send a message of each application by each host; return which smarthost took it, by which login."""
     sent = [send(host, one, **how) for one in by or (shop(),) for host in HOSTS]
     assert {outcome.code for outcome in sent} == {250}
-    return [(way.relay, way.login) for way in (_way(outcome.token) for outcome in sent)]
+    return [(found.relay, found.login) for found in (way(outcome.token) for outcome in sent)]
 
 
 FAULTS: dict[str, dict[str, Any]] = {
@@ -151,11 +102,11 @@ def test_a_recipient_domain_has_its_own_way() -> None:
 @pytest.mark.parametrize("fault", FAULTS)
 def test_the_next_relay_takes_over_with_its_own_credential(fault: str) -> None:
     began = int(time.time())
-    _spoil("relay-a", **FAULTS[fault])
+    spoil("relay-a", **FAULTS[fault])
     try:
         assert _ways(shop(), PAIR) == [("relay-b", "backup")] * 4
     finally:
-        _spoil("relay-a")
+        spoil("relay-a")
     assert "IN CLEAR" not in lab("logs", "receiver", "-u", "lab-relay-a", f"--since=@{began}")
     assert _ways() == [("relay-a", "postseal")] * 2, "it is back, so it is first again"
 
@@ -166,39 +117,39 @@ def test_the_next_relay_takes_over_from_one_that_is_gone_or_hangs(harm: str) -> 
     try:
         assert _ways(shop(), PAIR) == [("relay-b", "backup")] * 4
     finally:
-        _spoil("relay-a")
+        spoil("relay-a")
     assert _ways() == [("relay-a", "postseal")] * 2
 
 
 def test_without_any_relay_mail_waits_or_goes_directly_where_the_route_says_so() -> None:
-    _spoil("relay-a", starttls=False)
-    _spoil("relay-b", mail="451 4.3.0 try later")
+    spoil("relay-a", starttls=False)
+    spoil("relay-b", mail="451 4.3.0 try later")
     try:
         waiting = [send(host, shop()) for host in HOSTS]
         assert _ways(TRIO) == [("", "")] * 2
         assert [arrived(outcome.token, 3) for outcome in waiting] == [None, None]
     finally:
-        _spoil("relay-a")
-        _spoil("relay-b")
+        spoil("relay-a")
+        spoil("relay-b")
     for host in HOSTS:
         on(host, "postqueue -f")
     # It was handed over, so it stays with the relay it waits for.
-    assert [_way(outcome.token).relay for outcome in waiting] == ["relay-b", "relay-b"]
+    assert [way(outcome.token).relay for outcome in waiting] == ["relay-b", "relay-b"]
     for outcome in waiting:
         copies = [path for path in (LAB_STATE / "mail").glob("*.eml") if outcome.token.encode() in path.read_bytes()]
         assert len(copies) == 1
 
 
 def test_a_message_of_the_largest_size_can_be_handed_over() -> None:
-    _spoil("relay-a", mail="421 4.3.2 try later")
+    spoil("relay-a", mail="421 4.3.2 try later")
     try:
         for host in HOSTS:
             # What comes with it into the queue file differs; the first that is taken is as large as can be.
             bodies = (("x" * 70 + "\n") * ((LARGEST - room) // 72) for room in range(1500, 4000, 72))
             taken = next(sent for body in bodies if (sent := send(host, shop(), body=body)).code == 250)
-            assert _way(taken.token).relay == "relay-b"
+            assert way(taken.token).relay == "relay-b"
     finally:
-        _spoil("relay-a")
+        spoil("relay-a")
 
 
 def test_a_permanent_refusal_does_not_move_on() -> None:
