@@ -25,6 +25,7 @@ ORDER = (
     "test_firewall.py",
     "test_senders.py",
     "test_limits.py",
+    "test_queue.py",
     "test_secrets.py",
     "test_log.py",
     "",

@@ -87,6 +87,17 @@ class Transports:
         """Return where mail of ``route`` begins its way."""
         return next(transport for transport in self.all if transport.way == route.via)
 
+    def named(self, way: Sequence[str]) -> Transport | None:
+        """Return where the way begins that has these names, or the shortest one that begins with them.
+
+        ``direct`` alone is always there, whatever the routes say.
+        """
+        wanted = tuple(way)
+        if wanted == (DIRECT,):
+            return Transport(wanted, (), None)
+        fitting = [transport for transport in self.all if transport.way[: len(wanted)] == wanted]
+        return min(fitting, key=lambda transport: len(transport.way), default=None) if wanted else None
+
 
 def build(relays: Iterable[Relay], routes: Iterable[Route]) -> Transports:
     """Return the transports of ``routes``, of which each names only ``relays`` and ``direct``."""

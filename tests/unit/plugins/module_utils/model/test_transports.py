@@ -50,3 +50,19 @@ def test_relays_of_one_kind_share_a_transport() -> None:
     assert first.target == "via_a_b_direct:[one.example]:587,[two.example]:587"
     assert first.handover is not None
     assert first.handover.onward.target == "smtp:"
+
+
+def test_a_way_is_named_by_its_beginning() -> None:
+    made = build(RELAYS, [Route(("a", "b", DIRECT)), Route(("a", "d")), Route(("b",))])
+    found = {name: made.named(name.split()) for name in ("a", "a b", "b", "d", "direct", "b a", "nobody")}
+    assert {name: transport.way if transport else None for name, transport in found.items()} == {
+        "a": ("a", "d"),
+        "a b": ("a", "b", DIRECT),
+        "b": ("b",),
+        "d": ("d",),
+        "direct": (DIRECT,),
+        "b a": None,
+        "nobody": None,
+    }
+    assert build((), ()).named([DIRECT]) == Transport((DIRECT,), (), None)
+    assert made.named([]) is None
