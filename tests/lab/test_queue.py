@@ -1,6 +1,6 @@
 # Copyright: the Postseal maintainers
 # GNU General Public License v3.0 or later (see LICENSE)
-"""The queue on real hosts: what waits and why, and moving it."""
+"""The queue on real hosts: what waits and why, moving it, and what came back."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 from ansible_collections.postseal.mail.plugins.plugin_utils.replies import CODES
 
-from .applications import Application, Outcome, application, arrived, deploy, send
+from .applications import Application, Outcome, application, arrived, deploy, send, shop
 from .site import HOSTS, LAB_STATE, Run, on, play
 from .smarthosts import relay, spoil, way
 
@@ -24,6 +24,7 @@ pytestmark = pytest.mark.together
 # Logs outlive the tests, so each run has a login of its own. Its mail leaves by a smarthost, all other mail directly.
 NEWS = application(f"news-{token_hex(4)}", stream="marketing")
 LATER = "451 4.3.0 try later"
+NOWHERE = f"{token_hex(4)}@no-such-name.shop.test"
 Ask = Callable[..., tuple[Run, dict[str, Any]]]
 
 
@@ -160,3 +161,31 @@ def test_what_cannot_be_taken_back_is_confirmed(ask: Ask) -> None:
         assert found, "no bounce"
         assert (found[1]["from"], found[1]["to"], found[1]["dmarc"]) == ("<>", [NEWS.login], "pass")
     assert [_copies(outcome.token) for _, outcome in (*deleted.values(), *returned.values())] == [0, 0, 1, 1]
+
+
+def test_failures_are_in_one_place_and_nobody_else_hears_of_them(ask: Ask) -> None:
+    own = {host: send(host, shop(), recipients=(NOWHERE,)) for host in HOSTS}
+    silent = [send(host, shop(), envelope="", recipients=(NOWHERE,)) for host in HOSTS]
+    expired, waiting = _waiting(), _waiting()
+    for host, (name, _) in expired.items():
+        on(host, f"postsuper -f {name} 2>&1; postqueue -i {name}")
+    for outcome in (*own.values(), *(sent for _, sent in expired.values())):
+        found = arrived(outcome.token)
+        assert found, "no bounce"
+        assert (found[1]["from"], found[1]["dmarc"]) == ("<>", "pass")
+    run, failures = ask("failures", "since=10m", "limit=1000")
+    assert run.returncode == 0, run.output
+    for host in HOSTS:
+        refused = [one for one in failures[host]["returned"] if one["recipient"] == NOWHERE]
+        assert {(one["sender"], one["status"], one["code"]) for one in refused} == {
+            (shop().login, "bounced", "5.4.4"),
+            ("", "bounced", "5.4.4"),
+        }
+        assert {one["explanation"] for one in refused} == {"the domain, or the server it names, does not exist"}
+        (given_up,) = [one for one in failures[host]["returned"] if one["id"] == expired[host][0]]
+        assert (given_up["sender"], given_up["status"]) == (NEWS.login, "force-expired")
+        assert LATER in given_up["reason"]
+        assert waiting[host][0] in [message["id"] for message in failures[host]["queue"]["messages"]]
+    assert f"{shop().login} to {NOWHERE}: refused for good" in " ".join(run.output.split())
+    # What has no sender is never answered, so no failure becomes another one.
+    assert [_copies(outcome.token) for outcome in silent] == [0, 0]
