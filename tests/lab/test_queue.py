@@ -1,10 +1,11 @@
 # Copyright: the Postseal maintainers
 # GNU General Public License v3.0 or later (see LICENSE)
-"""The queue on real hosts: what waits and why, moving it, and what came back."""
+"""The queue on real hosts: what waits and why, moving it, what came back, and a host that is emptied."""
 
 from __future__ import annotations
 
 import json
+import smtplib
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -14,13 +15,14 @@ from typing import Any
 import pytest
 from ansible_collections.postseal.mail.plugins.plugin_utils.replies import CODES
 
-from .applications import Application, Outcome, application, arrived, deploy, send, shop
+from .applications import Application, Outcome, application, arrived, authenticate, deploy, send, session, shop
 from .site import HOSTS, LAB_STATE, Run, on, play
 from .smarthosts import relay, spoil, way
 
 # They give both hosts another inventory.
 pytestmark = pytest.mark.together
 
+A, B = HOSTS
 # Logs outlive the tests, so each run has a login of its own. Its mail leaves by a smarthost, all other mail directly.
 NEWS = application(f"news-{token_hex(4)}", stream="marketing")
 LATER = "451 4.3.0 try later"
@@ -47,6 +49,8 @@ def inventory(standing_hosts: None, tmp_path_factory: pytest.TempPathFactory) ->
     assert run.returncode == 0, run.output
     yield next(folder.glob("*.json"))
     spoil("relay-a")
+    if "drain" in on(A, "nft list tables"):  # a test has failed
+        play("playbooks/drain.yml", "-e", f"mail_host={A}", "-e", "undo=true")
 
 
 @pytest.fixture
@@ -189,3 +193,53 @@ def test_failures_are_in_one_place_and_nobody_else_hears_of_them(ask: Ask) -> No
     assert f"{shop().login} to {NOWHERE}: refused for good" in " ".join(run.output.split())
     # What has no sender is never answered, so no failure becomes another one.
     assert [_copies(outcome.token) for outcome in silent] == [0, 0]
+
+
+def test_a_host_is_emptied_while_the_other_goes_on(ask: Ask) -> None:
+    on(A, "postsuper -d ALL 2>&1")
+    sent = _waiting()
+    here = (f"mail_host={A}", "wait=4s")
+    run, _ = ask("drain", *here, check=True)
+    assert f"{A} would take no new submissions; others do: {B}" in run.output
+    assert send(A, shop()).code == 250
+    with session(A) as client:
+        assert authenticate(client, NEWS.login, NEWS.password)[0] == 235
+        run, _ = ask("drain", *here)
+        assert run.returncode != 0
+        with pytest.raises((OSError, smtplib.SMTPException)):
+            client.noop()
+    told = " ".join(run.output.split())
+    assert f"{A} takes no submissions, and this is left" in told
+    assert sent[A][0] in told
+    assert f"-e requeue={sent[A][0]}" in told
+    for port in (465, 587):
+        with pytest.raises(ConnectionRefusedError), session(A, port):
+            pass
+    assert way(send(B, shop()).token).relay == ""
+    run, _ = ask("drain", f"mail_host={B}", "wait=4s")
+    assert "no other mail host that answers takes submissions" in run.output
+    # It lasts: over a restart of the host's network, and a deployment.
+    on(A, "systemctl is-enabled postseal-drain; nft delete table inet postseal_drain; systemctl restart postseal-drain")
+    with pytest.raises(ConnectionRefusedError), session(A):
+        pass
+    run, found = ask("queue", "limit=0")
+    assert found[A]["closed"]
+    assert found[B]["closed"] is None
+    spoil("relay-a")
+    run, _ = ask("drain", f"mail_host={A}", "wait=30s")
+    assert run.returncode == 0, run.output
+    assert f"{A} takes no submissions, and nothing is left on it" in run.output
+    assert way(sent[A][1].token).relay == "relay-a"
+
+
+def test_a_drained_host_is_deployed_and_taken_back_without_a_trace(ask: Ask) -> None:
+    run, _ = ask("services")
+    assert run.returncode == 0, run.output
+    with pytest.raises(ConnectionRefusedError), session(A):
+        pass
+    run, _ = ask("drain", f"mail_host={A}", "undo=true")
+    assert run.returncode == 0, run.output
+    assert way(send(A, shop()).token).relay == ""
+    assert on(A, "find /etc/postseal /etc/systemd -name '*drain*'; nft list tables | grep drain; true") == ""
+    run, _ = ask("drain", f"mail_host={A}", "undo=true")
+    assert run.changed()[A] == 0
