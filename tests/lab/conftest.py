@@ -26,6 +26,7 @@ ORDER = (
     "test_senders.py",
     "test_limits.py",
     "test_queue.py",
+    "test_nothing_lost.py",
     "test_secrets.py",
     "test_log.py",
     "",

@@ -5,19 +5,21 @@
 from __future__ import annotations
 
 import json
+import re
 import smtplib
+import sys
 import threading
 import time
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from secrets import token_hex
 from types import TracebackType
 from typing import Any, Self
 
-from tests.lab.applications import RECIPIENT, Application, authenticate, session
-from tests.lab.site import HOSTS, LAB_STATE
+from .applications import RECIPIENT, Application, authenticate, session
+from .site import HOSTS, LAB_STATE
 
 MAILBOX = LAB_STATE / "mail"
 ALGORITHMS = ["ed25519-sha256", "rsa-sha256"]
@@ -29,33 +31,51 @@ LOOK = 0.1
 LOGGED_IN, TAKEN, FINAL = 235, 250, 500
 # Files that begin with a dot are being written.
 _KEPT = "[!.]*.json"
+# Which mail host took a message, and as which entry of its queue.
+_ENTRY = re.compile(rb"^Received: by (\S+) \(Postfix\).* id (\w+)", re.MULTILINE)
+# How often it is asked whether queues are empty, in seconds.
+SETTLES = 2.0
 
 
 @dataclass
 class Outcome:
     """What became of the messages.
 
-    :param accepted: numbers of those that a mail host took
+    :param accepted: numbers of those that a mail host took, and which one
+    :param arrived: numbers of those that arrived, with host and queue entry of each copy
     :param verified: numbers of those that arrived with every signature they should have, all good, and DMARC pass
     :param wrong: the receiver's verdict on all others that arrived
-    :param deferred: how often a host asked to come again
+    :param deferred: answers that asked to come again
     :param refused: answers that were final
+    :param broken: how many sessions ended without an answer
     :param selectors: by domain and algorithm, with which selectors was signed
     """
 
-    accepted: set[int] = field(default_factory=set)
+    accepted: dict[int, str] = field(default_factory=dict)
+    arrived: dict[int, list[tuple[str, str]]] = field(default_factory=lambda: defaultdict(list))
     verified: set[int] = field(default_factory=set)
     wrong: list[dict[str, Any]] = field(default_factory=list)
-    deferred: int = 0
+    deferred: list[str] = field(default_factory=list)
     refused: list[str] = field(default_factory=list)
+    broken: int = 0
     selectors: dict[tuple[str, str], set[str]] = field(default_factory=lambda: defaultdict(set))
 
     @property
     def lost(self) -> set[int]:
         """Numbers of messages that were taken and never came."""
-        return self.accepted - self.verified if not self.wrong else set()
+        return self.accepted.keys() - self.arrived.keys()
 
-    def add(self, number: int, domain: str, verdict: dict[str, Any]) -> None:
+    @property
+    def unanswered(self) -> set[int]:
+        """Numbers of messages that came although no host had said that it took them (RFC 1047)."""
+        return self.arrived.keys() - self.accepted.keys()
+
+    @property
+    def copies(self) -> dict[int, list[tuple[str, str]]]:
+        """What came more than once."""
+        return {number: entries for number, entries in self.arrived.items() if len(entries) > 1}
+
+    def add(self, number: int, domain: str, entry: tuple[str, str], verdict: dict[str, Any]) -> None:
         """Count a message that arrived."""
         signatures = verdict["dkim"]
         for one in signatures:
@@ -65,18 +85,22 @@ class Outcome:
             self.verified.add(number)
         else:
             self.wrong.append(verdict)
+        self.arrived[number].append(entry)
 
 
 class Load:
     """Sends from each of ``domains`` in turn, by one credential that may, from entering it until :meth:`stop`.
 
-    Sessions are kept; each message that the receiver judged well is taken out of its mailbox.
+    Sessions are kept, for as many messages as ``session_messages``. Each message that the receiver judged well is taken
+    out of its mailbox.
     """
 
-    def __init__(self, by: Application, domains: Sequence[str]) -> None:
+    def __init__(self, by: Application, domains: Sequence[str], session_messages: int = sys.maxsize) -> None:
         self.outcome = Outcome()
         self._by, self._domains, self._run = by, domains, token_hex(8)
-        self._number, self._judged, self._lock = 0, 0, threading.Lock()
+        self._session_messages = session_messages
+        self._number, self._lock = 0, threading.Lock()
+        self._waiting: set[int] = set()
         self._ends, self._read = threading.Event(), threading.Event()
         self._senders = [
             threading.Thread(target=self._send, args=(HOSTS[place % len(HOSTS)],)) for place in range(SENDERS)
@@ -98,15 +122,23 @@ class Load:
         while len(self.outcome.accepted) < count and time.monotonic() < end:
             time.sleep(LOOK)
 
-    def stop(self, patience: float = 60.0) -> Outcome:
-        """Send no more, wait until all that was taken has come or nothing came for ``patience``, return what was."""
+    def stop(self, patience: float = 60.0, settled: Callable[[], bool] = lambda: True) -> Outcome:
+        """Send no more, wait until all that was taken has come or nothing came for ``patience``, return what was.
+
+        ``settled`` says whether the hosts' queues are empty: what is still there may come a second time.
+        """
         self._ends.set()
         for thread in self._senders:
             thread.join()
-        judged, end = -1, 0.0
-        while self._judged < len(self.outcome.accepted) and (judged != self._judged or time.monotonic() < end):
-            if judged != self._judged:
-                judged, end = self._judged, time.monotonic() + patience
+        left, end, asked = -1, time.monotonic() + patience, 0.0
+        while time.monotonic() < end:
+            if left != len(self._waiting):
+                left, end = len(self._waiting), time.monotonic() + patience
+            if time.monotonic() > asked + SETTLES:
+                done = settled()
+                if done and not self._waiting:
+                    break
+                asked = time.monotonic()
             time.sleep(LOOK)
         self._read.set()
         self._reader.join()
@@ -116,16 +148,23 @@ class Load:
         while not self._ends.is_set():
             try:
                 with session(host) as client:
-                    if authenticate(client, self._by.login, self._by.password)[0] == LOGGED_IN:
-                        self._talk(client)
+                    code, answer = authenticate(client, self._by.login, self._by.password)
+                    if code == LOGGED_IN:
+                        self._talk(client, host)
+                    else:
+                        self._count(code, answer)
+            except smtplib.SMTPResponseException as error:
+                self._count(error.smtp_code, str(error.smtp_error))
             except (OSError, smtplib.SMTPException):
                 # A change of Postfix ends sessions; what was being sent then is not counted as taken.
-                pass
+                self.outcome.broken += 1
             self._ends.wait(LOOK)
 
-    def _talk(self, client: smtplib.SMTP) -> None:
-        while not self._ends.is_set():
-            while len(self.outcome.accepted) - self._judged > UNDER_WAY:
+    def _talk(self, client: smtplib.SMTP, host: str) -> None:
+        for _ in range(self._session_messages):
+            if self._ends.is_set():
+                return
+            while len(self._waiting) > UNDER_WAY:
                 if self._ends.wait(LOOK / 10):
                     return
             with self._lock:
@@ -140,16 +179,18 @@ class Load:
                 code, answer = client.rcpt(RECIPIENT)
             if code == TAKEN:
                 code, answer = client.data(text)
-            with self._lock:
-                if code == TAKEN:
-                    self.outcome.accepted.add(number)
-                elif code < FINAL:
-                    self.outcome.deferred += 1
-                else:
-                    self.outcome.refused.append(f"{code} {answer.decode(errors='replace')}")
-            if code != TAKEN:
+            if code == TAKEN:
+                with self._lock:
+                    self.outcome.accepted[number] = host
+                    if number not in self.outcome.arrived:
+                        self._waiting.add(number)
+            else:
+                self._count(code, answer.decode(errors="replace"))
                 # A session whose signer began anew is put off to its end (milter_default_action), so begin another.
                 return
+
+    def _count(self, code: int, answer: str) -> None:
+        (self.outcome.deferred if code < FINAL else self.outcome.refused).append(f"{code} {answer}")
 
     def _look(self) -> None:
         known = set(MAILBOX.glob(_KEPT))
@@ -167,8 +208,12 @@ class Load:
             return
         number = int(rest.split(b"\r\n", 1)[0])
         wrong = len(self.outcome.wrong)
-        self.outcome.add(number, self._domains[number % len(self._domains)], json.loads(path.read_text("utf-8")))
-        self._judged += 1
+        entry = _ENTRY.search(raw)
+        by = (entry[1].decode(), entry[2].decode()) if entry else ("", "")
+        domain = self._domains[number % len(self._domains)]
+        with self._lock:
+            self.outcome.add(number, domain, by, json.loads(path.read_text("utf-8")))
+            self._waiting.discard(number)
         if len(self.outcome.wrong) == wrong:
             path.unlink()
             path.with_suffix(".eml").unlink()
