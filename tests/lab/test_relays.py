@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from .applications import Application, application, arrived, send, shop
+from .applications import Application, application, arrived, authenticate, send, session, shop, submit
 from .site import HOSTS, LAB_STATE, Run, lab, on, play
 from .smarthosts import SECRETS, relay, spoil, way
 
@@ -78,6 +78,7 @@ def _ways(*by: Application, **how: Any) -> list[tuple[str, str]]:
 
 FAULTS: dict[str, dict[str, Any]] = {
     "answers 421": {"mail": "421 4.3.2 try later"},
+    "hangs once it has let in": {"mail": "250 2.1.0 OK", "after": 600},
     "knows the login no more": {"logins": {"postseal": "another"}},
     "has another's certificate": {"certificate": "/etc/lab/relay-b.crt", "key": "/etc/lab/relay-b.key"},
     "has an expired certificate": {"certificate": "/etc/lab/relay-a-expired.crt"},
@@ -95,7 +96,7 @@ def test_two_credentials_at_one_host_are_kept_apart() -> None:
     assert _ways() == [("relay-a", "postseal")] * 2
 
 
-def test_a_recipient_domain_has_its_own_way() -> None:
+def test_a_recipient_domain_has_its_ownway() -> None:
     assert _ways(recipients=("probe@receiver.receiver.test",)) == [("", "")] * 2
 
 
@@ -138,6 +139,40 @@ def test_without_any_relay_mail_waits_or_goes_directly_where_the_route_says_so()
     for outcome in waiting:
         copies = [path for path in (LAB_STATE / "mail").glob("*.eml") if outcome.token.encode() in path.read_bytes()]
         assert len(copies) == 1
+
+
+def test_the_last_relay_is_trusted_no_more_than_the_first() -> None:
+    began = int(time.time())
+    lab("ssh", "receiver", "systemctl stop lab-relay-a")
+    spoil("relay-b", certificate="/etc/lab/relay-a.crt", key="/etc/lab/relay-a.key")
+    try:
+        waiting = [send(host, one) for host in HOSTS for one in (shop(), PAIR)]
+        assert [arrived(outcome.token, 3) for outcome in waiting] == [None] * 4
+        for host in HOSTS:
+            told = on(host, f"journalctl -q --namespace=postseal -o cat --since=@{began}")
+            assert told.count("Server certificate not verified") >= 2, "by TLS from the first byte, and by STARTTLS"
+    finally:
+        spoil("relay-a")
+        spoil("relay-b")
+    for host in HOSTS:
+        on(host, "postqueue -f")
+    for outcome in waiting:
+        assert way(outcome.token).login in ("postseal", "backup")
+
+
+def test_many_messages_share_a_session() -> None:
+    began = int(time.time())
+    for host in HOSTS:
+        with session(host) as client:
+            assert authenticate(client, shop().login, shop().password)[0] == 235
+            sent = [submit(client, shop()) for _ in range(40)]
+        assert {outcome.code for outcome in sent} == {250}
+        assert {(taken.relay, taken.login) for taken in (way(outcome.token) for outcome in sent)} == {
+            ("relay-a", "postseal")
+        }
+        told = on(host, f"journalctl -q --namespace=postseal -o cat --since=@{began}")
+        assert len(re.findall(r"relay=relay-a\.receiver\.test\S+ conn_use=\d+, .*status=sent", told)) >= 5
+        assert "unexpected settings" not in told
 
 
 def test_a_message_of_the_largest_size_can_be_handed_over() -> None:

@@ -13,7 +13,7 @@ usage: relay.py NAME
 - `certificate`: another file than /etc/lab/NAME.crt
 - `starttls`: false takes STARTTLS away and offers AUTH in clear, as somebody in between would
 - `auth`: false takes AUTH away, and MAIL is answered 530
-- `mail`: a reply to every MAIL, such as "421 4.3.2 try later"
+- `mail`: a reply to every MAIL, such as "421 4.3.2 try later"; with `after`, so many seconds later
 
 Recipients whose local part is `refused` get 550. What it delivers has a Received header with the login and the TLS
 version; whoever says AUTH or MAIL in clear is named in the journal.
@@ -58,6 +58,7 @@ class Handler:
         if server.transport.get_extra_info("ssl_object") is None:
             print(f"IN CLEAR: MAIL FROM:<{address}>", flush=True)
         if "mail" in self.said:
+            await asyncio.sleep(self.said.get("after", 0))
             return str(self.said["mail"])
         if not session.authenticated:
             return "530 5.7.0 Authentication required"
