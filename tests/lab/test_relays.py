@@ -96,7 +96,7 @@ def test_two_credentials_at_one_host_are_kept_apart() -> None:
     assert _ways() == [("relay-a", "postseal")] * 2
 
 
-def test_a_recipient_domain_has_its_ownway() -> None:
+def test_a_recipient_domain_has_its_own_way() -> None:
     assert _ways(recipients=("probe@receiver.receiver.test",)) == [("", "")] * 2
 
 
