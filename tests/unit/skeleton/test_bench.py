@@ -14,7 +14,8 @@ from ansible_collections.postseal.mail.plugins.module_utils.model.passwords impo
 from bench.hosts import HOSTS
 from bench.measure import BenchError, figure, interleave, seconds, together
 from bench.provision import SHAPES, Bench, Shape
-from bench.submission import LOGIN, Taken, cost, inventory, rate
+from bench.submission import LOGIN, Taken, cost, credential, rate
+from bench.submission_credentials import inventory
 
 
 @pytest.mark.parametrize("shape", SHAPES, ids=lambda shape: shape.name)
@@ -58,7 +59,7 @@ def test_commands_together_run_at_the_same_time() -> None:
 
 
 def test_submission_is_measured_with_the_labs_inventory_and_one_limited_credential(root: Path, tmp_path: Path) -> None:
-    folder, place = inventory(tmp_path, HOSTS[0], new_token()), "group_vars/all/mail.yml"
+    folder, place = inventory(tmp_path, HOSTS[0], credential(new_token())), "group_vars/all/mail.yml"
     mail = yaml.safe_load((folder / place).read_text("utf-8"))
     own = yaml.safe_load((root / "inventories/lab" / place).read_text("utf-8"))
     added = mail["postseal_credentials"].pop()
