@@ -95,7 +95,8 @@ def taken_again(load: Load) -> None:
 
 def settled() -> bool:
     """Have the hosts try all that waits, and say whether nothing did."""
-    script = "postqueue -p | tail -n 1; postqueue -f; find /var/spool/postfix/maildrop -type f | wc -l"
+    # A Postfix that has just died says so on standard error.
+    script = f"exec 2>/dev/null; postqueue -p | tail -n 1; postqueue -f; find {QUEUE}/maildrop -type f | wc -l"
     return all(told.split() == ["Mail", "queue", "is", "empty", "0"] for told in everywhere(script))
 
 

@@ -60,13 +60,6 @@ def test_unknown_argument_is_refused(root: Path, command: list[str]) -> None:
     assert command[1] in done.stderr
 
 
-def test_benchmark_that_does_not_exist_yet_is_not_run(root: Path) -> None:
-    done = run(root / "script/bench", "delivery")
-    assert done.returncode == 1
-    assert "no benchmark of delivery yet" in done.stderr
-    assert not done.stdout
-
-
 def fake_missing_package(directory: Path) -> str:
     """Return a PATH on which dpkg-query knows no package, and apt keeps its lists to itself."""
     (directory / "bin").mkdir()
