@@ -14,14 +14,16 @@ from pathlib import Path
 from string import Template
 
 from . import config, credentials, zones
-from .run import say
+from .run import run, say
 
+# Those of the receiver, the policies and one of the smarthosts. The other one's is private.
+PUBLIC_AUTHORITIES = ("receiver", "policy", "relay-b")
 RESOLV_CONFS = (Path("/run/systemd/resolve/resolv.conf"), Path("/etc/resolv.conf"))
 
 
 def fingerprint(lab: config.Lab, host: config.Host, tree: Path) -> str:
     """A digest of all that HOST is made of; a host with another one is out of date."""
-    digest = hashlib.sha256(json.dumps([tree.name, repr(host), repr(lab.network)]).encode())
+    digest = hashlib.sha256(json.dumps([tree.name, repr(host), repr(lab.network), PUBLIC_AUTHORITIES]).encode())
     if (config.FILES / host.name).is_dir():
         digest.update(repr((lab.static_zones, lab.dynamic_zones, lab.tsig, forwarders())).encode())
         for path in sorted(files_of(host)):
@@ -126,6 +128,8 @@ def write_identity(lab: config.Lab, host: config.Host, tree: Path, upper: Path) 
     credentials.write(upper / "etc/hosts", f"127.0.0.1\tlocalhost\n::1\tlocalhost ip6-localhost\n{addresses}", 0o644)
     # trust-ad: the resolver is the lab's own; without it glibc hides that an answer was validated (resolv.conf(5)).
     credentials.write(upper / "etc/resolv.conf", f"nameserver {lab.network.resolver}\noptions trust-ad\n", 0o644)
+    for name in PUBLIC_AUTHORITIES:
+        trust(name, tree, upper)
     # Where both releases look for it: pam_env complains at each login otherwise.
     credentials.write(upper / "etc/locale.conf", "LANG=C.UTF-8\n", 0o644)
     credentials.write(upper / "etc/default/locale", "LANG=C.UTF-8\n", 0o644)
@@ -145,6 +149,18 @@ def write_identity(lab: config.Lab, host: config.Host, tree: Path, upper: Path) 
         os.chown(path, owner, owner)
     home.chmod(0o700)
     authorized.parent.chmod(0o700)
+
+
+def trust(name: str, tree: Path, upper: Path) -> None:
+    """Make NAME's authority one that every host of the world knows, as update-ca-certificates(8) would."""
+    certificate = config.PKI / f"{name}-ca.crt"
+    folder = upper / "etc/ssl/certs"
+    credentials.write(upper / f"usr/local/share/ca-certificates/lab-{name}.crt", certificate.read_text(), 0o644)
+    bundle = folder / "ca-certificates.crt"
+    known = (bundle if bundle.exists() else tree / "etc/ssl/certs/ca-certificates.crt").read_text()
+    credentials.write(bundle, known + certificate.read_text(), 0o644)
+    digest = run(["openssl", "x509", "-noout", "-subject_hash", "-in", str(certificate)]).strip()
+    credentials.write(folder / f"{digest}.0", certificate.read_text(), 0o644)
 
 
 def add_user(name: str, tree: Path, upper: Path) -> Path:
