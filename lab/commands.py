@@ -59,6 +59,7 @@ def up(lab: config.Lab, _arguments: argparse.Namespace) -> int:
             list(pool.map(lambda host: bring_up(lab, host, found[host.name]), lab.hosts))
         health.wait(lab)
         health.write_bundle(lab)
+        health.write_anchors(lab)
     report(lab, {})
     return 0
 
@@ -90,6 +91,7 @@ def reset(lab: config.Lab, host: config.Host, _arguments: argparse.Namespace) ->
         hosts.wait_booted(host)
         health.wait(lab)
         health.write_bundle(lab)
+        health.write_anchors(lab)
     return 0
 
 

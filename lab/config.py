@@ -22,6 +22,7 @@ PKI = STATE / "pki"
 MAIL = STATE / "mail"
 HOSTS = STATE / "hosts"
 CA_BUNDLE = STATE / "ca.pem"
+ANCHORS = STATE / "anchors"
 TREES = CACHE / "trees"
 ARCHIVES = CACHE / "archives"
 
@@ -87,7 +88,8 @@ class Lab:
     hosts: tuple[Host, ...]
     static_zones: dict[str, tuple[str, ...]]
     dynamic_zones: tuple[str, ...]
-    policies: tuple[str, ...]
+    policies: dict[str, dict[str, str]]
+    certified: tuple[str, ...]
     tsig: str
 
     def host(self, name: str) -> Host:
@@ -126,6 +128,7 @@ def load() -> Lab:
         ),
         static_zones={zone: tuple(records) for zone, records in data["zones"]["static"].items()},
         dynamic_zones=tuple(data["zones"]["dynamic"]),
-        policies=tuple(data["zones"]["policies"]),
+        policies=data["zones"]["policies"],
+        certified=tuple(data["zones"]["certified"]),
         tsig=data["zones"]["tsig"],
     )

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import base64
+import hashlib
 import os
 import secrets
 import tempfile
@@ -38,7 +39,8 @@ def ensure(lab: config.Lab) -> None:
     ensure_ssh(lab)
     receiver = lab.host("receiver").names[0]
     ensure_certificate("acme", [*ACME_NAMES, *addresses(lab.host("internet").names[0])])
-    ensure_certificate("receiver", [f"DNS:{receiver.name}", *addresses(receiver)])
+    names = [f"DNS:{name}" for name in (receiver.name, *lab.certified)]
+    ensure_certificate("receiver", [*names, *addresses(receiver)])
     for relay in lab.host("receiver").names[1:]:
         ensure_certificate(relay.name.partition(".")[0], [f"DNS:{relay.name}"], expired=True)
     ensure_certificate("policy", [f"DNS:mta-sts.{domain}" for domain in lab.policies])
@@ -47,6 +49,13 @@ def ensure(lab: config.Lab) -> None:
 def addresses(name: config.Name) -> list[str]:
     """The addresses of NAME as subject alternative names."""
     return [f"IP:{name.ipv4}", f"IP:{name.ipv6}"]
+
+
+def key_digest(name: str) -> str:
+    """The SHA-256 of the public key in pki/NAME.crt, as TLSA 3 1 1 has it (RFC 6698 2.1)."""
+    pem = run(["openssl", "x509", "-noout", "-pubkey", "-in", str(config.PKI / f"{name}.crt")])
+    body = "".join(line for line in pem.splitlines() if not line.startswith("-----"))
+    return hashlib.sha256(base64.b64decode(body)).hexdigest()
 
 
 def ensure_secrets() -> None:

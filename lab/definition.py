@@ -25,7 +25,7 @@ def fingerprint(lab: config.Lab, host: config.Host, tree: Path) -> str:
     """A digest of all that HOST is made of; a host with another one is out of date."""
     digest = hashlib.sha256(json.dumps([tree.name, repr(host), repr(lab.network), PUBLIC_AUTHORITIES]).encode())
     if (config.FILES / host.name).is_dir():
-        digest.update(repr((lab.static_zones, lab.dynamic_zones, lab.tsig, forwarders())).encode())
+        digest.update(repr((lab.static_zones, lab.dynamic_zones, lab.policies, lab.tsig, forwarders())).encode())
         for path in sorted(files_of(host)):
             digest.update(str(path.relative_to(config.FILES)).encode() + path.read_bytes())
     return digest.hexdigest()
@@ -65,6 +65,7 @@ def values(lab: config.Lab) -> dict[str, str]:
         "primary_zones": zones.knot_zones(lab, secondary=False),
         "secondary_zones": zones.knot_zones(lab, secondary=True),
         "stub_zones": zones.stub_zones(lab),
+        "policies": json.dumps(lab.policies),
         "forwarders": "\n".join(f"    forward-addr: {address}" for address in forward),
     }
 
@@ -93,8 +94,9 @@ def write_files(lab: config.Lab, host: config.Host, upper: Path) -> None:
 
 def write_internet(lab: config.Lab, upper: Path) -> None:
     """Zones and the ACME authority's certificate; Debian's own units of these daemons stay off."""
+    key = credentials.key_digest("receiver")
     for zone in zones.every_zone(lab):
-        credentials.write(upper / f"var/lib/knot-primary/{zone}.zone", zones.zone_file(lab, zone), 0o644)
+        credentials.write(upper / f"var/lib/knot-primary/{zone}.zone", zones.zone_file(lab, zone, key), 0o644)
     credentials.write(upper / "etc/knot/zones", "".join(f"{zone}\n" for zone in zones.every_zone(lab)), 0o644)
     copy_certificate("acme", upper / "etc/pebble/acme")
     for unit in ("knot.service", "pdns.service", "unbound.service", "unbound-resolvconf.service"):

@@ -190,3 +190,10 @@ def write_bundle(lab: config.Lab) -> None:
     text = "".join((config.PKI / f"{name}-ca.crt").read_text() for name in ("acme", "policy")) + root
     if not config.CA_BUNDLE.exists() or config.CA_BUNDLE.read_text() != text:
         credentials.write(config.CA_BUNDLE, text, 0o644)
+
+
+def write_anchors(lab: config.Lab) -> None:
+    """anchors: the DS records of the lab's zones, for resolvers that verify signatures themselves."""
+    text = hosts.ssh(lab.host("internet"), "cat /run/lab-anchors").stdout
+    if not config.ANCHORS.exists() or config.ANCHORS.read_text() != text:
+        credentials.write(config.ANCHORS, text, 0o644)

@@ -31,9 +31,10 @@ def every_zone(lab: Lab) -> tuple[str, ...]:
     return (*lab.static_zones, *reverse_zones(lab), *lab.dynamic_zones)
 
 
-def zone_file(lab: Lab, zone: str) -> str:
-    """The text of a zone file before its first start."""
-    return HEAD + "".join(f"{record}\n" for record in records(lab, zone))
+def zone_file(lab: Lab, zone: str, receiver_key: str = "00" * 32) -> str:
+    """The text of a zone file before its first start; TLSA records name ``receiver_key``, a digest in hexadecimal."""
+    text = HEAD + "".join(f"{record}\n" for record in records(lab, zone))
+    return text.replace("{receiver_key}", receiver_key)
 
 
 def records(lab: Lab, zone: str) -> Iterable[str]:

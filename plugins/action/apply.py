@@ -22,8 +22,9 @@ from ..plugin_utils.remote import RUN, RemoteAction
 from ..plugin_utils.smoke import default_smoke
 
 FIREWALL, CONTAINMENT, SIGNER = "postseal-firewall", "postseal-containment", "rspamd"
-SERVICES = ["postfix", "dovecot", SIGNER, "redis-server", FIREWALL, CONTAINMENT, "postseal-log"]
-PROTOCOLS = ["smtp", "sasl", "milter", "redis", "firewall", "ready", "log"]
+RESOLVER, POLICIES = "unbound", "postfix-mta-sts-resolver"
+SERVICES = ["postfix", "dovecot", SIGNER, "redis-server", RESOLVER, POLICIES, FIREWALL, CONTAINMENT, "postseal-log"]
+PROTOCOLS = ["smtp", "sasl", "milter", "redis", "firewall", "ready", "log", "dns", "socketmap"]
 MANAGED = "Managed by Postseal: change the inventory and run the playbook again, not this file."
 
 PLACED = {
@@ -201,6 +202,10 @@ def wanted_here(service: str, known: Mapping[str, Any]) -> bool:
         return bool(model.firewall.enabled)
     if service == CONTAINMENT:
         return bool(model.containment.enabled)
+    if service == RESOLVER:
+        return bool(model.resolves)
+    if service == POLICIES:
+        return bool(model.obeys_mta_sts)
     if service == "redis-server":
         return model.limits.store is not None and model.limits.store.host == known["this"].name
     return True

@@ -20,7 +20,16 @@ options:
     description: The service whose files these are. It decides checkers, units and how a change is taken over.
     type: str
     required: true
-    choices: [postfix, dovecot, rspamd, redis-server, postseal-firewall, postseal-containment, postseal-log]
+    choices:
+      - postfix
+      - dovecot
+      - rspamd
+      - redis-server
+      - unbound
+      - postfix-mta-sts-resolver
+      - postseal-firewall
+      - postseal-containment
+      - postseal-log
   withdraw:
     description:
       - Where the inventory does not ask for the service on this host, take away what an earlier run installed; by
@@ -106,7 +115,7 @@ options:
       protocol:
         description: What the service speaks there.
         type: str
-        choices: [smtp, sasl, milter, redis, firewall, ready, log]
+        choices: [smtp, sasl, milter, redis, firewall, ready, log, dns, socketmap]
         default: smtp
       port:
         description: TCP port.
@@ -124,7 +133,9 @@ options:
         choices: [none, starttls, wrapped]
         default: none
       name:
-        description: Server name to ask for in the TLS handshake.
+        description:
+          - Server name to ask for in the TLS handshake. Of a resolver, a name of which it must have verified the
+            signatures; of a table, a key that it must answer.
         type: str
       certificate:
         description: File whose first certificate must be the one that is served.

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ..module_utils.model.keys import DkimPublicKey
+from ..module_utils.model.outbound import POLICIES, RESOLVER
 from ..module_utils.model.types import MailHost, Model
 
 MILTER = "/var/spool/postfix/rspamd/milter.sock"
@@ -22,6 +23,11 @@ def default_smoke(service: str, known: Mapping[str, Any], watch: Sequence[str]) 
     """
     if service == "postfix":
         return _ports(known["model"], known["this"], watch)
+    if service == "unbound":
+        resolver = known["model"].outbound.resolver
+        return [{"protocol": "dns", "address": RESOLVER, "port": 53, "name": resolver.proven}]
+    if service == "postfix-mta-sts-resolver":
+        return [{"protocol": "socketmap", "address": "127.0.0.1", "port": POLICIES, "name": "postseal-probe.invalid"}]
     if service == "redis-server":
         return [{"protocol": "redis", "address": "127.0.0.1", "port": known["model"].limits.store.port}]
     return _signed(known["model"], known.get("signing", ())) if service == "rspamd" else []

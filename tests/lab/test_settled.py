@@ -14,6 +14,7 @@ from .site import HOSTS, on, play, ssh
 pytestmark = pytest.mark.usefixtures("standing_site")
 
 THINGS = {"http01", "certificate", "dovecot", "rspamd", "postfix", "postseal-firewall", "postseal-log"}
+THINGS |= {"unbound", "postfix-mta-sts-resolver"}
 # That they are not there is noted as well.
 THINGS |= {"redis-server", "postseal-containment"}
 # What happens on the host, how to take it back, and what is not settled meanwhile. {host} is the host's full name.
@@ -26,6 +27,9 @@ DRIFT: dict[str, tuple[str, str, set[str]]] = {
         "echo '# x' >> /usr/local/lib/postseal/http01.py", "sed -i '$d' /usr/local/lib/postseal/http01.py", {"http01"},
     ),
     "a service is stopped": ("systemctl stop dovecot", "systemctl start dovecot", {"dovecot"}),
+    "the resolver hangs": (
+        "systemctl kill -s STOP unbound", "systemctl kill -s CONT unbound", {"unbound"},
+    ),
     "a service is not started at boot": (
         "systemctl disable -q rspamd", "systemctl enable -q rspamd", {"rspamd"},
     ),

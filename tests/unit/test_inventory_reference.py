@@ -15,6 +15,7 @@ from ansible_collections.postseal.mail.plugins.module_utils.model import (
     applications,
     dns,
     guards,
+    outbound_read,
     senders,
     services,
     ways,
@@ -58,6 +59,7 @@ def test_every_key_is_in_the_reference() -> None:
     keys |= {*guards.CONTAINMENT_KEYS, *guards.SPIKE_KEYS, *guards.BOUNCES_KEYS, *services.SUBMISSION_KEYS}
     keys |= {*senders._SPF_KEYS, *senders._DKIM_KEYS, *senders._DMARC_KEYS, *senders._STS_KEYS}
     keys |= {*ways.RELAY_KEYS, *ways.ROUTE_KEYS}
+    keys |= {*outbound_read.OUTBOUND_KEYS, *outbound_read.DESTINATION_KEYS, *outbound_read.RESOLVER_KEYS}
     missing = [key for key in sorted(keys - {"secret"}) if f"{key}:" not in text]
     assert missing == []
 

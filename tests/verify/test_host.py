@@ -17,6 +17,7 @@ from ansible_collections.postseal.mail.tests.verify.proof.inside import (
     readable_secrets,
     renewing,
     running,
+    services,
     suspended,
     unconfined,
     uncontained,
@@ -58,9 +59,9 @@ def test_listeners(mail_host: MailHost, observed: Observer) -> None:
 @check("HOST-4")
 def test_services_run(mail_host: MailHost, observed: Observer) -> None:
     units = observed.host_facts(mail_host, "units")
-    services = ("postfix", "dovecot", "rspamd")
-    seen = {name: f"{name} does not run" for name in services if not running(units, name)}
-    for name in services:
+    wanted = services(observed.model)
+    seen = {name: f"{name} does not run" for name in wanted if not running(units, name)}
+    for name in wanted:
         if name not in seen and not enabled(units, name):
             seen[name] = f"{name} runs, but does not start at boot"
     if seen:

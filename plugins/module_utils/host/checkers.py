@@ -8,11 +8,12 @@ rule per program, found by trying both Debian releases with wrong input.
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterable
 from typing import Any, NamedTuple
 
-from . import firewall, log
+from . import firewall, log, lookups
 from .parameters import read_settings, wrong_values
 from .queue_files import in_motion
 from .request import FileSpec
@@ -49,6 +50,7 @@ def check(service: Service, stage: Stage, changed: Iterable[str]) -> list[Findin
         "rspamd": check_rspamd,
         firewall.UNIT: check_firewall,
         log.UNIT: check_log,
+        lookups.RESOLVER: check_resolver,
     }.get(service.name)
     # Redis has no checker: whether it takes its configuration shows when it starts, and the old one comes back if not.
     return (own(stage) if own else []) + check_units(service, stage, changed)
@@ -200,6 +202,18 @@ def check_log(stage: Stage) -> list[Finding]:
     return findings
 
 
+def check_resolver(stage: Stage) -> list[Finding]:
+    """unbound-checkconf(8) must end with 0 and complain of nothing; what it says to standard output is no complaint.
+
+    The packaged unit makes the file with the root's key when it is started for the first time.
+    """
+    done = stage.run(["unbound-checkconf", lookups.RESOLVER_CONF])
+    found = _said("unbound-checkconf", done.stderr)
+    if not os.path.exists(stage.paths.live(lookups.ROOT_KEY)):
+        return [finding for finding in found if lookups.ROOT_KEY not in finding.text]
+    return found or ([Finding("unbound-checkconf", f"exit code {done.returncode}")] if done.returncode else [])
+
+
 def check_units(service: Service, stage: Stage, changed: Iterable[str]) -> list[Finding]:
     """systemd-analyze(1) must say nothing new: it ends with 0 for an unknown key, section or value.
 
@@ -272,7 +286,8 @@ def must_restart(service: Service, stage: Stage, changed: Iterable[str]) -> bool
     """Say whether a reload would leave the service as it is: a changed unit, a program that knows no reload, and for
     Postfix other interfaces (postconf(5), inet_interfaces and inet_protocols: "you need to stop and start").
     """
-    if unit_files(changed) or service.name in ("redis-server", firewall.UNIT, "postseal-containment", log.UNIT):
+    no_reload = ("redis-server", firewall.UNIT, "postseal-containment", log.UNIT, lookups.RESOLVER, lookups.POLICIES)
+    if unit_files(changed) or service.name in no_reload:
         return True
     if service.name != "postfix":
         return False

@@ -13,7 +13,7 @@ import subprocess
 from collections.abc import Iterable
 from typing import NamedTuple
 
-from . import firewall, log
+from . import firewall, log, lookups
 from .errors import HostError
 from .request import Paths, Probe
 
@@ -69,6 +69,9 @@ KINDS = {
             15.0,
             5.0,
         ),
+        # The first answer takes it down from the root, with all signatures.
+        Kind(lookups.RESOLVER, lookups.RESOLVER_PROGRAMS, lookups.RESOLVER_CONF, (), 20.0, 20.0),
+        Kind(lookups.POLICIES, lookups.POLICIES_PROGRAMS, lookups.POLICIES_CONF, (), 20.0, 20.0),
         Kind(
             firewall.UNIT,
             ("/usr/sbin/nft",),

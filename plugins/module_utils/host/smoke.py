@@ -13,12 +13,12 @@ import re
 import socket
 from collections.abc import Iterable
 
-from . import firewall, log
+from . import firewall, log, lookups
 from .request import Paths, Probe
 
 # A busy host has answered a healthy glance after more than two seconds. Dovecot's authentication server is held up for
 # five when it starts and its penalty service is switched off: it keeps trying to reach that.
-TIMEOUTS = {"smtp": 5.0, "milter": 5.0, "sasl": 12.0, "redis": 5.0}
+TIMEOUTS = {"smtp": 5.0, "milter": 5.0, "sasl": 12.0, "redis": 5.0, "dns": 10.0, "socketmap": 10.0}
 # 450: a name that cannot be looked up now; it says nothing about this host's configuration.
 NO_FAULT_AT_RCPT = (450,)
 COUNTERS = "/etc/redis/postseal.conf"
@@ -53,6 +53,8 @@ def glance(probe: Probe, paths: Paths, *, thorough: bool = False) -> str:
                 return _milter_handshake(link)
             if probe.protocol == "redis":
                 return _redis_handshake(link, paths)
+            if probe.protocol in lookups.PROTOCOLS:
+                return _looked_up(link, probe, thorough=False)
             if probe.tls != "wrapped":
                 _greeted(link)
             elif thorough:
@@ -61,6 +63,17 @@ def glance(probe: Probe, paths: Paths, *, thorough: bool = False) -> str:
             return ""
     except OSError as problem:
         raise ProbeError(f"{probe}: {problem}") from None
+
+
+def _looked_up(link: socket.socket, probe: Probe, *, thorough: bool) -> str:
+    """Ask a resolver or a table. A glance asks what it knows by itself: a run that changes nothing asks nobody else."""
+    if probe.protocol == "dns":
+        wrong = lookups.resolves(link, probe.name if thorough else lookups.OWN)
+    else:
+        wrong = lookups.answers(link, probe.name if thorough else lookups.NO_DOMAIN)
+    if wrong:
+        raise ProbeError(f"{probe}: {wrong}")
+    return ""
 
 
 def _missing(probe: Probe, paths: Paths) -> str:
@@ -89,6 +102,8 @@ def examine(probe: Probe, paths: Paths, *, trusted: bool = False) -> str:
             _examine_milter(probe, paths)
             return ""
         with _connect(probe, paths) as link:
+            if probe.protocol in lookups.PROTOCOLS:
+                return _looked_up(link, probe, thorough=True)
             _examine_smtp(link, probe, paths, login="")
         if trusted and probe.login:
             with _connect(probe, paths) as link:

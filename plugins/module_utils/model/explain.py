@@ -8,8 +8,9 @@ from collections.abc import Iterable
 
 from . import values
 from .credentials import Credential
+from .outbound import DANE, DANE_ONLY
 from .problems import Invalid
-from .relays import DIRECT, IMPLICIT, Relay, Route
+from .relays import DIRECT, ENCRYPT, IMPLICIT, MAY, NONE, VERIFY, Relay, Route
 from .types import Model
 from .ways_rules import choose
 
@@ -30,7 +31,8 @@ def explain(model: Model, sender: str, recipient: str, credential: str | None = 
     for item in asked:
         choice = choose(model, item, sender, recipient)
         who = f"{item.login} sends as {sender or '<>'}" if item else "a mail host sends a bounce or notice"
-        lines += [f"{who} to {recipient}: by the route of {choice.reason}", *_steps(model, choice.route)]
+        domain = recipient.rpartition("@")[2]
+        lines += [f"{who} to {recipient}: by the route of {choice.reason}", *_steps(model, choice.route, domain)]
     return lines
 
 
@@ -53,17 +55,37 @@ def _may(credential: Credential, sender: str) -> bool:
     return sender in credential.senders or f"@{sender.rpartition('@')[2]}" in credential.senders
 
 
-def _steps(model: Model, route: Route) -> Iterable[str]:
+def _steps(model: Model, route: Route, domain: str) -> Iterable[str]:
     relays = {relay.name: relay for relay in model.relays}
     for number, name in enumerate(route.via, 1):
-        yield f"  {number}. {_step(relays.get(name))}"
+        relay = relays.get(name)
+        servers = f"{DIRECT}: the recipient domain's own servers (MX), {_tls(model, domain)}"
+        yield f"  {number}. {_step(relay) if relay else servers}"
     yield "  a temporary failure or no connection moves it on; what nobody takes waits in the queue"
     yield f"  Postfix calls this way {model.transports.of(route).target}"
 
 
-def _step(relay: Relay | None) -> str:
-    if relay is None:
-        return f"{DIRECT}: the recipient domain's own servers (MX)"
+def _step(relay: Relay) -> str:
     mode = "TLS from the first byte" if relay.mode == IMPLICIT else "STARTTLS"
     login = "with a credential" if relay.secret else "without a credential"
     return f"{relay.name}: {relay.host} port {relay.port}, {mode}, tls {relay.tls}, {login}"
+
+
+# What each level asks of a recipient's server.
+LEVELS = {
+    DANE: "as its TLSA records say, or else TLS if it offers any",
+    DANE_ONLY: "only as its TLSA records say",
+    VERIFY: "only with a certificate that is valid for the right name",
+    ENCRYPT: "only by TLS, any certificate",
+    MAY: "TLS if it offers any",
+    NONE: "without TLS",
+}
+
+
+def _tls(model: Model, domain: str) -> str:
+    said = model.outbound.of(domain)
+    if said:
+        names = f" ({', '.join(said.names)})" if said.names else ""
+        return f"tls {said.tls} by postseal_outbound_tls: {LEVELS[said.tls]}{names}"
+    policy = ", or as the domain's MTA-STS policy says" if model.outbound.mta_sts else ""
+    return f"tls {model.outbound.default}: {LEVELS[model.outbound.default]}{policy}"

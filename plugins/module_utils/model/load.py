@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from datetime import date
 from typing import Any
 
-from . import rules, values, ways_rules
+from . import outbound_read, rules, values, ways_rules
 from .applications import read_credentials, read_probe, read_rate
 from .credentials import Rate
 from .defences import SendingLimits
@@ -32,6 +32,7 @@ VARIABLES = (
     "postseal_credentials",
     "postseal_relays",
     "postseal_routes",
+    "postseal_outbound_tls",
     "postseal_limits",
     "postseal_firewall",
     "postseal_containment",
@@ -95,6 +96,7 @@ def load(inventory: Inventory, today: date) -> Model:
     store = read_store(limits, hosts, counted)
     relays = read_relays(variables)
     routes = read_routes(variables)
+    outbound = outbound_read.read_outbound(variables)
     firewall, log = read_firewall(variables), read_log(variables)
     if dns is None or tls is None:
         raise InventoryError(collector.problems)
@@ -113,9 +115,11 @@ def load(inventory: Inventory, today: date) -> Model:
         log,
         relays,
         routes,
+        outbound,
     )
     rules.check(model, collector)
     ways_rules.check(model, collector)
+    outbound_read.check(model, collector)
     if collector.problems:
         raise InventoryError(collector.problems)
     return model

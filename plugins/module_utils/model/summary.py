@@ -23,6 +23,7 @@ def summary(model: Model) -> list[str]:
         *(f"credential {item.login} {_credential(item)}" for item in model.credentials),
         *(f"relay {relay.name}: {_relay(relay)}" for relay in model.relays),
         *(f"mail {_criterion(route)} leaves via {', then '.join(route.via)}" for route in model.routes if model.relays),
+        *([f"mail to other servers: {_outbound(model)}"] if model.delivers_directly else []),
         *(_spf_warning(relay) for relay in unannounced(model)),
     ]
 
@@ -35,6 +36,13 @@ def _relay(relay: Relay) -> str:
         MAY: "encrypted if it offers TLS",
     }.get(relay.tls, "never encrypted")
     return f"{relay.host} port {relay.port}, {level}, {'with' if relay.secret else 'without'} a credential"
+
+
+def _outbound(model: Model) -> str:
+    outbound = model.outbound
+    said = [f"{destination.tls} to {destination.domain}" for destination in outbound.destinations]
+    policies = ["MTA-STS policies are obeyed"] if outbound.mta_sts else []
+    return ", ".join([f"tls {outbound.default}", *said, *policies])
 
 
 def _criterion(route: Route) -> str:

@@ -15,8 +15,9 @@ from ipaddress import ip_network
 from .credentials import Credential, Quota, Rate
 from .defences import Bounces, Containment, CounterStore, Firewall, Log, SendingLimits, Spike
 from .domains import Dkim, Dmarc, Domain, MtaSts, Mx, Spf
+from .outbound import OutboundTls
 from .providers import Cloudflare, OctoDns, PowerDns, Provider, Rfc2136, Route53, Tsig, ZoneFile
-from .relays import Relay, Route
+from .relays import DIRECT, Relay, Route
 from .secret import Secret
 from .transports import Transports, build
 
@@ -40,6 +41,7 @@ __all__ = [
     "MtaSts",
     "Mx",
     "OctoDns",
+    "OutboundTls",
     "Ports",
     "PowerDns",
     "Probe",
@@ -209,12 +211,28 @@ class Model:
     containment: Containment = field(default_factory=Containment)
     log: Log = field(default_factory=Log)
     relays: tuple[Relay, ...] = ()
-    routes: tuple[Route, ...] = (Route(("direct",)),)
+    routes: tuple[Route, ...] = (Route((DIRECT,)),)
+    outbound: OutboundTls = field(default_factory=OutboundTls)
 
     @cached_property
     def transports(self) -> Transports:
         """What Postfix needs for the routes."""
         return build(self.relays, self.routes)
+
+    @cached_property
+    def delivers_directly(self) -> bool:
+        """Whether any mail goes to the recipients' own servers."""
+        return any(DIRECT in route.via for route in self.routes)
+
+    @property
+    def resolves(self) -> bool:
+        """Whether mail hosts need a resolver that validates."""
+        return self.delivers_directly and (self.outbound.dane or self.outbound.mta_sts)
+
+    @property
+    def obeys_mta_sts(self) -> bool:
+        """Whether mail hosts ask for the policies of recipient domains."""
+        return self.delivers_directly and self.outbound.mta_sts
 
     @cached_property
     def relays_used(self) -> tuple[Relay, ...]:

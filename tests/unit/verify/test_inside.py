@@ -17,6 +17,7 @@ from ansible_collections.postseal.mail.tests.verify.proof.inside import (
     readable_secrets,
     renewing,
     running,
+    services,
     suspended,
     unconfined,
     uncontained,
@@ -213,3 +214,10 @@ def test_a_running_service_with_more_in_reach_than_it_needs_is_named() -> None:
     }
     assert unconfined(units) == ["rspamd.service has NoNewPrivileges=no"]
     assert set(CONFINED) == set(CONFINEMENT)
+
+
+@pytest.mark.parametrize(("resolves", "obeys"), [(True, True), (True, False), (False, False)])
+def test_what_outbound_mail_stands_on_must_run_where_it_is_wanted(resolves: bool, obeys: bool) -> None:
+    model: Any = SimpleNamespace(resolves=resolves, obeys_mta_sts=obeys)
+    assert ("unbound" in services(model), "postfix-mta-sts-resolver" in services(model)) == (resolves, obeys)
+    assert {"postfix", "dovecot", "rspamd"} <= set(services(model))

@@ -48,6 +48,8 @@ UNITS = (
     "certbot.timer",
     "postseal-containment.service",
     "redis-server.service",
+    "unbound.service",
+    "postfix-mta-sts-resolver.service",
     "postseal-guard.service",
 )
 PARAMETERS = (

@@ -47,6 +47,8 @@ UNITS = {
     "postfix": ("postfix@-.service", "postfix.service"),
     "dovecot": ("dovecot.service",),
     "rspamd": ("rspamd.service",),
+    "unbound": ("unbound.service",),
+    "postfix-mta-sts-resolver": ("postfix-mta-sts-resolver.service",),
     "postseal-containment": ("postseal-containment.service",),
     "postseal-guard": ("postseal-guard.service",),
 }
@@ -117,6 +119,12 @@ def renewing(units: Mapping[str, Mapping[str, str]]) -> str:
     if timer.get("ActiveState") != "active":
         return "certbot.timer does not run"
     return "" if timer.get("UnitFileState") == "enabled" else "certbot.timer runs, but does not start at boot"
+
+
+def services(model: Model) -> list[str]:
+    """Return which services every mail host needs by the inventory."""
+    outbound = [("unbound", model.resolves), ("postfix-mta-sts-resolver", model.obeys_mta_sts)]
+    return ["postfix", "dovecot", "rspamd", *(name for name, wanted in outbound if wanted)]
 
 
 def running(units: Mapping[str, Mapping[str, str]], service: str) -> bool:

@@ -5,14 +5,23 @@
 
 from __future__ import annotations
 
+import json
 import socket
 import ssl
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 
 CERTIFICATE, KEY = "/etc/lab/policy.crt", "/etc/lab/policy.key"
 PATH = "/.well-known/mta-sts.txt"
-# testing: the certificate on port 25 is the lab's own authority's, which no sender trusts.
-POLICY = b"version: STSv1\r\nmode: testing\r\nmx: receiver.receiver.test\r\nmax_age: 86400\r\n"
+POLICIES = json.loads(Path("/etc/lab/policies.json").read_text("utf-8"))
+
+
+def policy(host: str) -> bytes:
+    """The policy that is served under the name HOST; empty if none is."""
+    said = POLICIES.get(host.partition(":")[0].removeprefix("mta-sts."))
+    if said is None:
+        return b""
+    return f"version: STSv1\r\nmode: {said['mode']}\r\nmx: {said['mx']}\r\nmax_age: 86400\r\n".encode()
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -20,7 +29,7 @@ class Handler(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         """Send the policy, or 404."""
-        body = POLICY if self.path == PATH else b""
+        body = policy(self.headers.get("Host", "")) if self.path == PATH else b""
         self.send_response(200 if body else 404)
         self.send_header("Content-Type", "text/plain")
         self.send_header("Content-Length", str(len(body)))
