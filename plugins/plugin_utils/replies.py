@@ -67,6 +67,14 @@ class Delivery:
 # postfix/smtp(8): "ID: to=<x>, relay=host[address]:port, delay=..., dsn=2.0.0, status=sent (250 2.0.0 Ok)".
 _DELIVERY = re.compile(r": to=<([^>]*)>,.*? relay=([^,]+),.* status=(\w+) \((.*)\)$")
 _SAID = re.compile(r"(?:said: |^)([2-5]\d\d)[ -]")
+# postfix/smtp(8) with smtp_tls_loglevel = 1.
+_LEVEL = re.compile(r"\b(Verified|Trusted|Untrusted|Anonymous) TLS connection established to (\S+\]:\d+)")
+LEVELS = {
+    "Verified": "the server is the one that DANE, MTA-STS or the inventory names",
+    "Trusted": "the certificate is from a known authority; for which name was not asked",
+    "Untrusted": "encrypted; who the server is was not asked",
+    "Anonymous": "encrypted; the server showed no certificate",
+}
 _ENDS = {
     "sent": "delivered",
     "deferred": "not yet; Postfix tries again by itself for some days",
@@ -82,13 +90,31 @@ def deliveries(log: str) -> list[Delivery]:
     return [Delivery(*found.groups()) for line in log.splitlines() if (found := _DELIVERY.search(line))]
 
 
+def level(log: str, queue_id: str) -> str:
+    """Return by which level of TLS a message left, as Postfix names it; nothing where the log does not tell.
+
+    A connection has a line of its own, which holds until the next one to the same server.
+    """
+    levels: dict[str, str] = {}
+    left = ""
+    for line in log.splitlines():
+        if found := _LEVEL.search(line):
+            levels[found[2]] = found[1]
+        elif f"{queue_id}: " in line and (delivery := _DELIVERY.search(line)) and delivery[3] == "sent":
+            left = levels.get(delivery[2], "")
+    return left
+
+
 def explain_deliveries(log: str) -> list[str]:
     """Return for each attempt in lines of Postfix's log what became of it, in plain words."""
     lines = []
+    levels = {found[2]: found[1] for found in map(_LEVEL.search, log.splitlines()) if found}
     for attempt in deliveries(log):
         code = _SAID.search(attempt.answer)
         meaning = f" ({explain(int(code[1]))})" if code else ""
         end = _ENDS.get(attempt.status, attempt.status)
         server = "no server was reached" if attempt.relay == "none" else attempt.relay
-        lines.append(f"{attempt.recipient}, {server}: {attempt.answer}{meaning}. {end[0].upper()}{end[1:]}.")
+        word = levels.get(attempt.relay)
+        tls = f" TLS: {word} ({LEVELS[word]})." if word else ""
+        lines.append(f"{attempt.recipient}, {server}: {attempt.answer}{meaning}. {end[0].upper()}{end[1:]}.{tls}")
     return lines

@@ -7,6 +7,7 @@ from __future__ import annotations
 import re
 
 from ansible_collections.postseal.mail.plugins.module_utils.model.types import Domain, Model
+from ansible_collections.postseal.mail.plugins.plugin_utils.replies import LEVELS
 from ansible_collections.postseal.mail.tests.verify.proof.catalogue import check
 from ansible_collections.postseal.mail.tests.verify.proof.mailbox import AGENT, HIDDEN, Received, stray_line_ends
 from ansible_collections.postseal.mail.tests.verify.proof.observe import Observer
@@ -135,9 +136,11 @@ def test_client_stays_private(probed_endpoint: Endpoint, observed: Observer) -> 
 
 
 @check("MSG-8")
-def test_message_travelled_inside_tls(probed_endpoint: Endpoint, observed: Observer) -> None:
+def test_message_travelled_inside_tls(probed_endpoint: Endpoint, observed: Observer, evidence: list[str]) -> None:
     if not _received(observed, probed_endpoint).verdict.get("tls"):
         raise CheckFailedError("the receiver got it in the clear")
+    if level := observed.level(probed_endpoint):
+        evidence.append(f"{level}: {LEVELS[level]}")
 
 
 @check("MSG-9")

@@ -41,7 +41,6 @@ __all__ = [
     "MtaSts",
     "Mx",
     "OctoDns",
-    "OutboundTls",
     "Ports",
     "PowerDns",
     "Probe",

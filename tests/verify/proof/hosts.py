@@ -9,6 +9,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from threading import get_ident
 from typing import Any
 
 import testinfra
@@ -100,9 +101,42 @@ def collect(name: str, connection: Connection, directory: Path, names: Sequence[
 
     Raises :class:`UnavailableError` with the cause if the host cannot be asked.
     """
+    # The text becomes part of ssh's command line, which has room for 128 KiB (execve(2), MAX_ARG_STRLEN).
+    asked = {"trees": TREES, "units": UNITS, "parameters": PARAMETERS, "names": list(names)}
+    program = script("survey.collect", asked, modules=SURVEY)
+    # The program comes on standard input: neither the process list nor sudo's log show more than "python3 -".
+    begun = time.time()
+    try:
+        answer = _as_root(
+            name, connection, directory, f"{shlex.quote(connection.python)} -", f" <<'END'\n{program}END\n"
+        )
+        result = parse(answer.stdout, answer.stderr, answer.rc)
+    except (ValueError, OSError) as error:
+        raise UnavailableError(f"the facts of {name} cannot be read: {error}") from None
+    if result.pop("failed", False):
+        raise UnavailableError(f"the facts of {name} cannot be read: {result['msg']}")
+    # When it was asked by our clock: the host's clock must lie between the two.
+    return {**result, "asked": (begun, time.time())}
+
+
+def deliveries(name: str, connection: Connection, directory: Path, since: float) -> str:
+    """Return what Postfix on a host wrote since ``since`` about deliveries and the TLS connections they took.
+
+    Raises :class:`UnavailableError` with the cause if the host cannot be asked.
+    """
+    # The host's clock may be behind ours; HOST-11 judges that.
+    command = f"journalctl -q --namespace=+postseal -o cat --since=@{int(since) - 60}"
+    return str(
+        _as_root(name, connection, directory, f"{command} --grep=': to=<|TLS connection established to '").stdout
+    )
+
+
+def _as_root(name: str, connection: Connection, directory: Path, command: str, more: str = "") -> Any:
+    """Run a shell command on a host as root, with ``more`` after it, and return testinfra's result."""
     if connection.plugin not in ("ssh", "smart"):
         raise UnavailableError(f"the facts of {name} need ssh, not ansible_connection: {connection.plugin}")
-    config = directory / f"{name}.ssh_config"
+    # Two threads may come here at the same time; a file that both write could be read half.
+    config = directory / f"{name}.{get_ident()}.ssh_config"
     config.write_text(connection.ssh_config(), "utf-8")
     host = testinfra.get_host(
         f"ssh://{name}",
@@ -110,26 +144,12 @@ def collect(name: str, connection: Connection, directory: Path, names: Sequence[
         ssh_extra_args=connection.options or None,
         controlpersist=0,
     )
-    # The text becomes part of ssh's command line, which has room for 128 KiB (execve(2), MAX_ARG_STRLEN).
-    asked = {"trees": TREES, "units": UNITS, "parameters": PARAMETERS, "names": list(names)}
-    program = script("survey.collect", asked, modules=SURVEY)
-    python = shlex.quote(connection.python)
-    # The program comes on standard input: neither the process list nor sudo's log show more than "python3 -".
-    run = f'if [ "$(id -u)" = 0 ]; then set -- {python} -; else set -- sudo -n {python} -; fi; "$@"'
-    command = f"{run} <<'END'\n{program}END\n"
+    run = f'if [ "$(id -u)" = 0 ]; then set -- {command}; else set -- sudo -n {command}; fi; "$@"'
     count("ssh")
-    begun = time.time()
     try:
-        answer = host.run(command)
-        result = parse(answer.stdout, answer.stderr, answer.rc)
+        return host.run(f"{run}{more}")
     except RuntimeError as error:
         # testinfra raises this for ssh's own failures, with the whole result as its only argument.
         said = getattr(error.args[0], "stderr", "") if error.args else ""
         cause = (said.strip().splitlines() or ["no reason given"])[-1]
         raise UnavailableError(f"{name} cannot be reached by ssh: {cause}") from None
-    except (ValueError, OSError) as error:
-        raise UnavailableError(f"the facts of {name} cannot be read: {error}") from None
-    if result.pop("failed", False):
-        raise UnavailableError(f"the facts of {name} cannot be read: {result['msg']}")
-    # When it was asked by our clock: the host's clock must lie between the two.
-    return {**result, "asked": (begun, time.time())}

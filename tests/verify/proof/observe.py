@@ -22,11 +22,13 @@ from ansible_collections.postseal.mail.plugins.module_utils.model.types import (
     Model,
     Probe,
 )
+from ansible_collections.postseal.mail.plugins.plugin_utils import replies
 
 from . import authenticated, hosts, limits, mailbox, manners, published, scan, sts, submission, tls
 from .hello import HYBRID, LEGACY, ODD_CURVES, SHA_1, STRONG, WEAK
 from .names import LookupFailedError, Names
 from .outcome import NotTestedError
+from .sending import QUEUED
 from .smtp import Closed, Reply, UnavailableError
 from .targets import Endpoint, endpoints, first_address
 
@@ -92,8 +94,7 @@ class Observer:
     """Starts every probe that the model gives reason to; the attributes hold what comes of them, by target."""
 
     def __init__(self, model: Model, connections: Mapping[str, hosts.Connection], settings: Settings) -> None:
-        self.model = model
-        self.settings = settings
+        self.model, self.settings = model, settings
         self.names = Names(model.dns.resolvers)
         self.endpoints = endpoints(model)
         self.first = first_address(model, self.endpoints)
@@ -134,6 +135,11 @@ class Observer:
                 e: self._start(self._receive, sent, Path(model.probe.mailbox), settings.delivery_seconds)
                 for e, sent in self.sent.items()
             }
+        self.left = {
+            name: self._start(self._left, name, connection)
+            for name, connection in connections.items()
+            if any(endpoint.host == name for endpoint in self.sent)
+        }
         self.errors = {e: self._at(e, manners.errors_borne, e) for e in self.first}
         self.pipelining = {e: self._at(e, manners.pipelining, e) for e in self.first}
         self.secured = {e: self._at(e, submission.secured, e, ca) for e in self.endpoints}
@@ -228,6 +234,22 @@ class Observer:
             validating=trusted or any(self.names.authenticated(other, "SOA") for other in known),
             until=min((answer.until for answer in answers), default=0),
         )
+
+    def level(self, endpoint: Endpoint) -> str:
+        """Return by which level of TLS the message left the host, in Postfix's word; nothing if that is not known."""
+        try:
+            log = self.left[endpoint.host].result()
+        except (NotTestedError, KeyError):
+            return ""
+        queued = QUEUED.search(str(self.sent[endpoint].result().reply))
+        return replies.level(log, queued[1]) if queued else ""
+
+    def _left(self, name: str, connection: hosts.Connection) -> str:
+        # By the time that a message has arrived, its line is written, or all but.
+        for endpoint, received in self.received.items():
+            if endpoint.host == name:
+                received.failure()
+        return hosts.deliveries(name, connection, self.settings.directory, self.started)
 
     def _receive(self, sent: Observed[mailbox.Sent], directory: Path, seconds: float) -> mailbox.Received | None:
         try:

@@ -19,7 +19,7 @@ from .smtp import Client, Reply, UnavailableError
 from .targets import Endpoint, endpoints
 from .tls import session, verifying
 
-_QUEUED = re.compile(r"queued as ([A-Za-z0-9]+)")
+QUEUED = re.compile(r"queued as ([A-Za-z0-9]+)")
 _FOLDED = re.compile(r"\s+")
 
 
@@ -39,7 +39,7 @@ class Attempt:
     @property
     def queue_id(self) -> str:
         """The name of the message in Postfix's queue and log; empty if the host did not say it."""
-        found = _QUEUED.search(" ".join(self.sent.reply.lines)) if self.sent else None
+        found = QUEUED.search(" ".join(self.sent.reply.lines)) if self.sent else None
         return found[1] if found else ""
 
 

@@ -5,7 +5,14 @@
 from __future__ import annotations
 
 import pytest
-from ansible_collections.postseal.mail.plugins.plugin_utils.replies import CODES, explain, explain_deliveries, seen
+from ansible_collections.postseal.mail.plugins.plugin_utils.replies import (
+    CODES,
+    LEVELS,
+    explain,
+    explain_deliveries,
+    level,
+    seen,
+)
 
 
 @pytest.mark.parametrize(
@@ -55,3 +62,19 @@ def test_every_code_says_something_else_and_unknown_ones_fall_back_to_their_clas
 )
 def test_a_logged_delivery_is_told_in_plain_words(logged: str, explained: str) -> None:
     assert explain_deliveries(f"3F2: from=<s@shop.example>, size=1\n{logged}\n3F2: removed") == [explained]
+
+
+def test_the_level_of_tls_is_that_of_the_connection_to_the_same_server() -> None:
+    def lines(queue: str, word: str, server: str) -> str:
+        return (
+            f"{word} TLS connection established to {server}: TLSv1.3 with cipher X (256/256 bits)\n"
+            f"{queue}: to=<a@b.example>, relay={server}, delay=0.2, dsn=2.0.0, status=sent (250 2.0.0 Ok)\n"
+        )
+
+    log = lines("3F1", "Verified", "mx.b.example[192.0.2.9]:25") + lines(
+        "3F2", "Untrusted", "mx.c.example[2001:db8::1]:25"
+    )
+    assert (level(log, "3F1"), level(log, "3F2"), level(log, "3F3")) == ("Verified", "Untrusted", "")
+    told = explain_deliveries(log)
+    assert told[0].endswith(f"Delivered. TLS: Verified ({LEVELS['Verified']}).")
+    assert told[1].endswith(f"Delivered. TLS: Untrusted ({LEVELS['Untrusted']}).")
