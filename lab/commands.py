@@ -122,11 +122,11 @@ def status(lab: config.Lab, _arguments: argparse.Namespace) -> int:
 
 def report(lab: config.Lab, problems: Mapping[health.Service, str]) -> None:
     """Print hosts and services, each with its problem or `ok`."""
-    print(f"{'HOST':10} {'RELEASE':9} {'SERVICE':24} {'WHERE':32} STATE")
+    print(f"{'HOST':10} {'RELEASE':9} {'SERVICE':26} {'WHERE':32} STATE")
     releases = {host.name: host.release for host in lab.hosts}
     for service in (*health.logins(lab), *health.internet(lab)):
         state = problems.get(service, "ok")
-        print(f"{service.host:10} {releases[service.host]:9} {service.name:24} {service.where:32} {state}")
+        print(f"{service.host:10} {releases[service.host]:9} {service.name:26} {service.where:32} {state}")
 
 
 def down(lab: config.Lab, arguments: argparse.Namespace) -> int:

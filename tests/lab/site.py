@@ -14,6 +14,8 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 LAB_STATE = Path("/var/lib/postseal-lab")
 HOSTS = ("sender-a.sender.test", "sender-b.sender.test")
+# Lines of `script/lab status`: logins, name servers, resolver, authority, receiver, and who serves MTA-STS policies.
+SERVICES = 4 + 2 + 1 + 1 + 1 + 4
 # The first call logs in, those after it take the same connection: a login costs ten times what most commands do.
 _SSH = ("ssh", "-F", str(LAB_STATE / "ssh/config"), "-o", f"ControlPath={LAB_STATE}/ssh/tests-%n")
 _RECAP = re.compile(r"^(\S+)\s+: ok=(\d+)\s+changed=(\d+)\s+unreachable=(\d+)\s+failed=(\d+)", re.MULTILINE)

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from .site import ROOT
+from .site import ROOT, SERVICES
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,7 @@ class Machine:
     def well(self) -> bool:
         """Whether `status` finds all services well."""
         answer = self.run("script/lab status")
-        return answer.returncode == 0 and answer.stdout.count(" ok\n") == 10
+        return answer.returncode == 0 and answer.stdout.count(" ok\n") == SERVICES
 
     def traces(self) -> str:
         """What is there of a lab: files, links, namespaces, tables, control groups, mounts, processes."""
