@@ -33,13 +33,21 @@ from .talker import talker
 Answer = Callable[[dns.message.Message], bytes]
 
 
+def _same_port() -> tuple[socket.socket, socket.socket]:
+    """Return a UDP socket and a listening TCP socket with one number; what is free for one may be taken for another."""
+    while True:
+        udp = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        udp.bind(("127.0.0.1", 0))
+        try:
+            return udp, socket.create_server(udp.getsockname())
+        except OSError:
+            udp.close()
+
+
 @contextmanager
 def _name_server(over_udp: Answer, over_tcp: Answer) -> Iterator[Server]:
     """Answer questions with whatever the functions make of them; nothing if that is empty."""
-    udp = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-    udp.bind(("127.0.0.1", 0))
-    port = udp.getsockname()[1]
-    tcp = socket.create_server(("127.0.0.1", port))
+    udp, tcp = _same_port()
 
     def serve_udp() -> None:
         with suppress(OSError, dns.exception.DNSException):  # a socket that was shut down says nothing
@@ -60,7 +68,7 @@ def _name_server(over_udp: Answer, over_tcp: Answer) -> Iterator[Server]:
     for thread in threads:
         thread.start()
     try:
-        yield Server("ns.example", "127.0.0.1", port)
+        yield Server("ns.example", "127.0.0.1", tcp.getsockname()[1])
     finally:
         for listening in (udp, tcp):
             with suppress(OSError):
