@@ -161,6 +161,9 @@ def test_a_certificate_that_cannot_be_parsed_is_not_tested(junk: bytes) -> None:
 def test_a_message_that_never_arrives_is_waited_for_no_longer_than_said(tmp_path: Path) -> None:
     sent = mailbox.Sent("token", "192.0.2.1", Reply(250, ("ok",)))
     (tmp_path / "other.eml").write_text("Subject: something else")
+    # The report of a delivery that failed has the message in it.
+    (tmp_path / "report.eml").write_text("Subject: Undelivered Mail\n\nSubject: token")
+    (tmp_path / "report.json").write_text("{}")
     assert mailbox.wait_for(sent, tmp_path, 0.0, 0.1) is None
 
 

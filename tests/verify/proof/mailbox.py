@@ -97,6 +97,7 @@ def send(model: Model, endpoint: Endpoint) -> Sent:
 def wait_for(sent: Sent, directory: Path, since: float, seconds: float) -> Received | None:
     """Return the message with the token, or ``None`` if it has not come within ``seconds``.
 
+    One that only carries it, as the report of a failed delivery does (RFC 3462), is another one.
     Only files changed after ``since`` (seconds of the epoch) are read. Raises :class:`UnavailableError` if the mailbox
     cannot be read or a verdict is not JSON.
     """
@@ -110,12 +111,13 @@ def wait_for(sent: Sent, directory: Path, since: float, seconds: float) -> Recei
                 content = path.read_bytes()
             except FileNotFoundError:
                 continue  # whoever keeps the mailbox tidied it up meanwhile
-            if sent.token.encode() not in content:
+            message = message_from_bytes(content, policy=compat32)
+            if sent.token not in str(message["Subject"]):
                 seen.add(path)
                 continue
             verdict = path.with_suffix(".json")
             if verdict.exists():
-                return Received(sent, message_from_bytes(content, policy=compat32), _verdict(verdict), content)
+                return Received(sent, message, _verdict(verdict), content)
         if time.monotonic() >= deadline:
             return None
         time.sleep(PAUSE)
