@@ -162,13 +162,19 @@ def arrived(token: str, seconds: float = 20.0) -> tuple[bytes, dict[str, Any]] |
     """Return the message that holds ``token`` and the receiver's verdict on it, ``None`` if it did not come in time."""
     end = time.monotonic() + seconds
     while True:
-        for path in (LAB_STATE / "mail").glob("*.json"):
+        # Files that begin with a dot are being written.
+        for path in (LAB_STATE / "mail").glob("[!.]*.json"):
             raw = path.with_suffix(".eml").read_bytes()
             if token.encode() in raw:
                 return raw, json.loads(path.read_text("utf-8"))
         if time.monotonic() > end:
             return None
         time.sleep(0.1)
+
+
+def copies(token: str) -> int:
+    """Return how often the message that holds ``token`` has come."""
+    return sum(token.encode() in path.read_bytes() for path in (LAB_STATE / "mail").glob("[!.]*.eml"))
 
 
 def logged(host: str, unit: str, since: float) -> str:

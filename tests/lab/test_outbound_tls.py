@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 from ansible_collections.postseal.mail.plugins.plugin_utils.replies import level
 
-from .applications import Outcome, arrived, deploy, send, shop
+from .applications import Outcome, arrived, copies, deploy, send, shop
 from .site import HOSTS, LAB_STATE, lab, on, play
 
 pytestmark = pytest.mark.usefixtures("standing_site")
@@ -76,8 +76,7 @@ def _arrives(sent: Outcome, host: str, seconds: float = 30.0) -> None:
     while not arrived(sent.token, 2):
         assert time.monotonic() < end, "it did not arrive"
         on(host, "postqueue -f")
-    copies = [path for path in (LAB_STATE / "mail").glob("*.eml") if sent.token.encode() in path.read_bytes()]
-    assert len(copies) == 1
+    assert copies(sent.token) == 1
 
 
 def _publish(owner: str, data: str) -> None:

@@ -15,8 +15,8 @@ from typing import Any
 import pytest
 from ansible_collections.postseal.mail.plugins.plugin_utils.replies import CODES
 
-from .applications import Application, Outcome, application, arrived, authenticate, deploy, send, session, shop
-from .site import HOSTS, LAB_STATE, Run, on, play
+from .applications import Application, Outcome, application, arrived, authenticate, copies, deploy, send, session, shop
+from .site import HOSTS, Run, on, play
 from .smarthosts import relay, spoil, way
 
 # They give both hosts another inventory.
@@ -47,7 +47,7 @@ def inventory(standing_hosts: None, tmp_path_factory: pytest.TempPathFactory) ->
     }
     run = deploy(folder, [NEWS], publish=True, **variables)
     assert run.returncode == 0, run.output
-    yield next(folder.glob("*.json"))
+    yield next(folder.glob("[!.]*.json"))
     spoil("relay-a")
     if "drain" in on(A, "nft list tables"):  # a test has failed
         play("playbooks/drain.yml", "-e", f"mail_host={A}", "-e", "undo=true")
@@ -94,10 +94,6 @@ def _waiting() -> dict[str, tuple[str, Outcome]]:
             new = {name: queue for name, queue in _listed(host).items() if name not in before}
         found[host] = (next(iter(new)), sent)
     return found
-
-
-def _copies(token: str) -> int:
-    return sum(token.encode() in path.read_bytes() for path in (LAB_STATE / "mail").glob("*.eml"))
 
 
 def test_what_waits_is_told_held_and_released(ask: Ask) -> None:
@@ -153,7 +149,7 @@ def test_requeued_mail_takes_another_way_signed_and_once(ask: Ask) -> None:
     assert run.returncode == 0, run.output
     # The way of the login is not remembered: what is left is that of the recipient, the sender or the default.
     assert [way(outcome.token).relay for _, outcome in again.values()] == ["", ""]
-    assert [_copies(outcome.token) for _, outcome in (*sent.values(), *again.values())] == [1] * 4
+    assert [copies(outcome.token) for _, outcome in (*sent.values(), *again.values())] == [1] * 4
 
 
 def test_what_cannot_be_taken_back_is_confirmed(ask: Ask) -> None:
@@ -171,7 +167,7 @@ def test_what_cannot_be_taken_back_is_confirmed(ask: Ask) -> None:
         found = arrived(outcome.token)
         assert found, "no bounce"
         assert (found[1]["from"], found[1]["to"], found[1]["dmarc"]) == ("<>", [NEWS.login], "pass")
-    assert [_copies(outcome.token) for _, outcome in (*deleted.values(), *returned.values())] == [0, 0, 1, 1]
+    assert [copies(outcome.token) for _, outcome in (*deleted.values(), *returned.values())] == [0, 0, 1, 1]
 
 
 def test_failures_are_in_one_place_and_nobody_else_hears_of_them(ask: Ask) -> None:
@@ -199,7 +195,7 @@ def test_failures_are_in_one_place_and_nobody_else_hears_of_them(ask: Ask) -> No
         assert waiting[host][0] in [message["id"] for message in failures[host]["queue"]["messages"]]
     assert f"{shop().login} to {NOWHERE}: refused for good" in " ".join(run.output.split())
     # What has no sender is never answered, so no failure becomes another one.
-    assert [_copies(outcome.token) for outcome in silent] == [0, 0]
+    assert [copies(outcome.token) for outcome in silent] == [0, 0]
 
 
 def test_a_host_is_emptied_while_the_other_goes_on(ask: Ask) -> None:

@@ -218,20 +218,20 @@ def test_neither_spf_nor_dkim(proof: Proof, zones: Zones, seen: Seen) -> None:
     zones.replace(Record(SHOP, SHOP, "TXT", ('"v=spf1 ip4:192.0.2.1 -all"',)))
     for record in _dkim_records():
         zones.replace(record)
-    checks = ("SPF-1", "SPF-4", "DKIM-1", "MSG-2", "MSG-3", "MSG-4")
+    checks = ("SPF-1", "SPF-4", "DKIM-1", "DKIM-5", "MSG-2", "MSG-3", "MSG-4")
     _expect(proof.run(), [Fault("neither SPF nor DKIM", tuple((check, "") for check in checks))], seen)
 
 
 def test_what_others_look_after(proof: Proof, seen: Seen) -> None:
     """The reverse name at the hosting provider, the registrar's part of DNSSEC, the server of the MTA-STS policy."""
-    policy = "/usr/local/lib/lab/policy.py"
+    policies = "/etc/lab/policies.json"
     unbound = "unbound-control -c /etc/unbound/lab.conf"
     zone, owner = "0.97.10.in-addr.arpa", "21"
     breakage.point(zone, owner, "customer-21.lab.test")
     # An answer that the resolver did not get from the zone is one that it cannot vouch for.
     start = f"{PARKED}. 5 IN SOA ns1.lab.test. hostmaster.lab.test. 1 60 10 86400 5"
     on("internet", f"{unbound} local_zone {PARKED} typetransparent; {unbound} local_data '{start}'")
-    on("receiver", f"sed -i 's/mode: testing/mode: none/' {policy}; systemctl restart lab-policy")
+    on("receiver", f'sed -i \'s/"testing"/"none"/\' {policies}; systemctl restart lab-policy')
     # A name server that denies what is only above other names, and answers for those all the same.
     branch, selectors = f"_domainkey.{SHOP}", [record.name for record in _dkim_records()]
     transparent = "; ".join(f"{unbound} local_zone {name} transparent" for name in selectors)
@@ -242,7 +242,7 @@ def test_what_others_look_after(proof: Proof, seen: Seen) -> None:
         breakage.point(zone, owner, A)
         gone = (PARKED, branch, *selectors)
         on("internet", "; ".join(f"{unbound} local_zone_remove {name}" for name in gone))
-        on("receiver", f"sed -i 's/mode: none/mode: testing/' {policy}; systemctl restart lab-policy")
+        on("receiver", f'sed -i \'s/"none"/"testing"/\' {policies}; systemctl restart lab-policy')
     faults = [
         Fault("a reverse name that leads elsewhere", (("PTR-1", f"{A} 10.97.0.21"),)),
         Fault("no DNSSEC", (("DNSSEC-1", PARKED),)),
