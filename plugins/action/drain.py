@@ -60,11 +60,8 @@ class ActionModule(RemoteAction):
         notes = _notes(model, host)
         if check:
             told = [f"{host} would take no new submissions; others do: {', '.join(said['others']) or 'none'}"]
-            return {
-                "changed": answer["changed"],
-                "queue": document(answer),
-                "msg": [*told, *lines(document(answer)), *notes],
-            }
+            now = document(answer)
+            return {"changed": answer["changed"], "queue": now, "msg": [*told, *lines(now), *notes]}
         left = document(self._wait(asked, answer, seconds, variables))
         result = {"changed": answer["changed"], "queue": left}
         if not sum(left["queues"].values()) and not left["sessions"]:
