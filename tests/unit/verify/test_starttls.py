@@ -4,7 +4,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import socket
 import ssl
 import threading
@@ -27,6 +26,8 @@ from ansible_collections.postseal.mail.tests.verify.test_submission import (
     test_state_is_discarded_after_starttls as judge_state,
 )
 
+from .listening import listening
+
 EHLO = b"250-x\r\n250 AUTH PLAIN LOGIN\r\n"
 
 
@@ -46,23 +47,8 @@ def _server(certificate: Path, carry: bool, inside: Callable[[bytes], bytes]) ->
     """Serve STARTTLS; ``carry`` treats cleartext that came behind STARTTLS as if it had come inside TLS."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(certificate)
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-
-        def serve() -> None:
-            while True:
-                try:
-                    peer, _ = listener.accept()
-                except OSError:
-                    return
-                with contextlib.suppress(OSError, ssl.SSLError):
-                    _talk(peer, context, carry, inside)
-                peer.close()
-
-        thread = threading.Thread(target=serve, daemon=True)
-        thread.start()
-        yield Endpoint("h", "smtp.example.com", "127.0.0.1", listener.getsockname()[1], implicit_tls=False)
-        listener.shutdown(socket.SHUT_RDWR)
-    thread.join(5)
+    with listening(lambda peer: _talk(peer, context, carry, inside)) as port:
+        yield Endpoint("h", "smtp.example.com", "127.0.0.1", port, implicit_tls=False)
 
 
 def _talk(peer: socket.socket, context: ssl.SSLContext, carry: bool, inside: Callable[[bytes], bytes]) -> None:

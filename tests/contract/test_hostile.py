@@ -9,7 +9,6 @@ ports and SSH talk for ever, or say yes to everything behind a certificate that 
 from __future__ import annotations
 
 import copy
-import datetime
 import json
 import socket
 import ssl
@@ -28,10 +27,10 @@ import dns.rdatatype
 import dns.rrset
 import pytest
 from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from .whole import DEAD, NAME, SECRET, run
+from tests.unit.verify.listening import listening, self_signed
+from tests.unit.verify.whole import DEAD, NAME, SECRET, run
 
 HOST = "127.0.0.78"
 DNS, SSH, IMPLICIT, STARTTLS = 53, 221, 4651, 5871
@@ -61,33 +60,11 @@ def _lie(query: dns.message.Message, *, tcp: bool) -> bytes:
     return answer.to_wire(max_size=65535)
 
 
-@contextmanager
-def _listening(port: int, serve: Callable[[socket.socket], None]) -> Iterator[None]:
-    """Give each connection to ``serve`` in a thread of its own."""
-    with socket.create_server((HOST, port)) as listener:
-
-        def accept() -> None:
-            while True:
-                try:
-                    peer, _ = listener.accept()
-                except OSError:
-                    return
-                threading.Thread(target=_quietly, args=(serve, peer), daemon=True).start()
-
-        threading.Thread(target=accept, daemon=True).start()
-        yield
-        listener.shutdown(socket.SHUT_RDWR)
-
-
-def _quietly(serve: Callable[[socket.socket], None], peer: socket.socket) -> None:
-    with peer, suppress(OSError, struct.error, dns.exception.DNSException):
-        serve(peer)
-
-
 def _name_server(peer: socket.socket) -> None:
-    while True:
-        wire = _lie(dns.message.from_wire(peer.recv(struct.unpack("!H", peer.recv(2))[0])), tcp=True)
-        peer.sendall(struct.pack("!H", len(wire)) + wire)
+    with suppress(struct.error, dns.exception.DNSException):
+        while True:
+            wire = _lie(dns.message.from_wire(peer.recv(struct.unpack("!H", peer.recv(2))[0])), tcp=True)
+            peer.sendall(struct.pack("!H", len(wire)) + wire)
 
 
 @contextmanager
@@ -112,27 +89,8 @@ def _over_udp() -> Iterator[None]:
 
 def _certificate(path: Path) -> Path:
     """Write a key and a certificate with an extension that is no DER: OpenSSL serves it, and nobody can read it."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, NAME)])
-    now = datetime.datetime.now(datetime.UTC)
-    leaf = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(1)
-        .not_valid_before(now)
-        .not_valid_after(now + datetime.timedelta(days=1))
-        .add_extension(
-            x509.UnrecognizedExtension(x509.ObjectIdentifier("1.3.6.1.5.5.7.1.1"), b"\xff\xff\xff"), critical=False
-        )
-        .sign(key, hashes.SHA256())
-    )
-    private = key.private_bytes(
-        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-    )
-    path.write_bytes(private + leaf.public_bytes(serialization.Encoding.PEM))
-    return path
+    unreadable = x509.UnrecognizedExtension(ACCESS, b"\xff\xff\xff")
+    return self_signed(path, NAME, ec.generate_private_key(ec.SECP256R1()), unreadable)
 
 
 def _for_ever(peer: socket.socket) -> None:
@@ -159,14 +117,10 @@ def _agreeable(certificate: Path) -> Callable[[socket.socket], None]:
 def hostile(tmp_path: Path) -> Iterator[dict[str, Any]]:
     """The inventory of such a system."""
     with ExitStack() as stack:
-        try:
-            stack.enter_context(_over_udp())
-        except PermissionError:
-            pytest.skip("only root may be a name server on port 53")
-        stack.enter_context(_listening(DNS, _name_server))
-        stack.enter_context(_listening(SSH, _for_ever))
-        stack.enter_context(_listening(STARTTLS, _for_ever))
-        stack.enter_context(_listening(IMPLICIT, _agreeable(_certificate(tmp_path / "both.pem"))))
+        stack.enter_context(_over_udp())
+        agreeable = _agreeable(_certificate(tmp_path / "both.pem"))
+        for port, serve in ((DNS, _name_server), (SSH, _for_ever), (STARTTLS, _for_ever), (IMPLICIT, agreeable)):
+            stack.enter_context(listening(serve, HOST, port))
         (tmp_path / "mail").mkdir()
         given = copy.deepcopy(DEAD)
         given["inventory"]["variables"]["postseal_dns"]["resolvers"] = [HOST]
