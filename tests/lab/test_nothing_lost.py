@@ -11,6 +11,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from secrets import token_hex
 from typing import NamedTuple
 
@@ -225,3 +226,14 @@ def test_without_a_resolver_mail_waits_and_a_clock_that_was_wrong_does_not_matte
             everywhere("nft delete table inet test")
 
     judge(through(harm), interrupted=False)
+
+
+def test_what_a_killed_daemon_was_writing_does_not_keep_a_run_from_going(tmp_path: Path) -> None:
+    # As cleanup(8) leaves it behind; Postfix itself takes it away after a week.
+    half = f"{QUEUE}/incoming/123456.789"
+    everywhere(f"install -o postfix -m 600 /dev/null {half}")
+    try:
+        run = deploy(tmp_path, [SENDER], postseal_limits=LIMITS, postfix_root_recipient="root@shop.test")
+    finally:
+        everywhere(f"rm {half}")
+    assert run.returncode == 0, run.output
