@@ -1,6 +1,6 @@
 # Copyright: the Postseal maintainers
 # GNU General Public License v3.0 or later (see LICENSE)
-"""Who an application may write as: envelope, From in all its forms, Sender and Resent headers."""
+"""Who an application may write as: envelope, From in all its forms, Sender and Resent headers; what mail leaves as."""
 
 from __future__ import annotations
 
@@ -15,6 +15,8 @@ pytestmark = pytest.mark.together
 
 NEWS = application("news", senders=["news@shop.test", "@lists.shop.test", "@eu.shop.test"])
 OTHER = application("other")
+NOBODY = "x@no-such-name.shop.test"
+BOUNCE = "bounces@eu.shop.test"
 TO = "\nTo: probe@receiver.test\nSubject: {token}"
 
 
@@ -27,6 +29,7 @@ def service(standing_hosts: None, tmp_path_factory: pytest.TempPathFactory) -> N
             "dmarc": {"policy": "reject"},
             "mx": [{"host": "receiver.receiver.test"}],
             "subdomains": ["eu"],
+            "bounce": BOUNCE,
         },
         {"name": "lists.shop.test"},
     ]
@@ -159,3 +162,23 @@ def test_a_missing_from_is_the_envelopes(host: str) -> None:
 
 def test_the_shop_is_not_troubled(host: str) -> None:
     assert arrived(send(host, shop()).token)
+
+
+def test_failures_come_back_to_one_address_whoever_wrote(host: str) -> None:
+    for header, leaves in (
+        ("From: news@shop.test", BOUNCE),
+        ("From: spring@lists.shop.test", "spring@lists.shop.test"),
+    ):
+        found = arrived(send(host, NEWS, header + TO, envelope=header.rpartition(" ")[2]).token)
+        assert found
+        verdict = found[1]
+        assert (verdict["from"], verdict["spf"], verdict["dmarc"]) == (leaves, "pass", "pass"), verdict
+        assert header.encode() in found[0]
+    sent = send(host, NEWS, "From: news@shop.test" + TO, envelope="news@shop.test", recipients=(NOBODY,))
+    assert sent.code == 250
+    # The bounce holds the headers of what it is about.
+    found = arrived(sent.token)
+    assert found
+    assert (found[1]["from"], found[1]["dmarc"]) == ("<>", "pass"), found[1]
+    assert message_from_bytes(found[0])["To"] == BOUNCE
+    assert [entry["result"] for entry in found[1]["dkim"]] == ["pass", "pass"]

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 _HOUR, _DAY = 3600, 86400
@@ -75,6 +76,8 @@ class Domain:
 
     :param parked: it neither sends nor receives mail, and its records say so
     :param tls_rpt: where senders report on TLS towards the domain, ``mailto:`` or ``https:`` URIs (RFC 8460)
+    :param bounce: the address that what cannot be delivered goes back to; ``None``: to the sender that the application
+        gave
     :param adopt: as :class:`Dns` has it, for this domain alone
     :param subdomains: full names below it that send as well, signed with its keys
     """
@@ -89,3 +92,20 @@ class Domain:
     mta_sts: MtaSts | None = None
     adopt: bool = False
     subdomains: tuple[str, ...] = ()
+    bounce: str | None = None
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Every domain that mail is sent as: its own name, then its subdomains."""
+        return (self.name, *self.subdomains)
+
+
+def envelope_sender(domains: Iterable[Domain], sender: str) -> str:
+    """Return what mail of ``sender`` leaves with, which is where it comes back to if it cannot be delivered.
+
+    ``sender`` is the address, or ``@domain``, that the application gives.
+    """
+    for domain in domains:
+        if domain.bounce and sender.rpartition("@")[2] in domain.names:
+            return domain.bounce
+    return sender

@@ -17,6 +17,7 @@ def check(model: Model, collector: Collector) -> None:
     _unique("postseal_domains", "name", (domain.name for domain in model.domains), collector)
     _unique("group postseal_submission", "address", _addresses(model), collector)
     _subdomains(model, collector)
+    _bounces(model, collector)
     _senders(model, collector)
     _overlaps(model, collector)
     _parked(model, collector)
@@ -62,9 +63,17 @@ def _subdomains(model: Model, collector: Collector) -> None:
             collector.add(path, fix, ", ".join(domain.subdomains))
 
 
+def _bounces(model: Model, collector: Collector) -> None:
+    """SPF passes for the domain of the envelope sender, and counts for DMARC if that belongs to the one in From."""
+    for index, domain in enumerate(model.domains):
+        if domain.bounce and domain.bounce.rpartition("@")[2] not in domain.names:
+            fix = f"must be an address at {' or '.join(domain.names)}, or SPF would pass for a stranger's name"
+            collector.add(f"postseal_domains[{index}].bounce", fix, domain.bounce)
+
+
 def _senders(model: Model, collector: Collector) -> None:
     domains = {domain.name for domain in model.domains}
-    signed = {name for domain in model.domains for name in (domain.name, *domain.subdomains)}
+    signed = {name for domain in model.domains for name in domain.names}
     for index, credential in enumerate(model.credentials):
         path = f"postseal_credentials[{index}]"
         if credential.domain not in domains:

@@ -15,7 +15,7 @@ from .types import Dkim, Dmarc, Domain, MtaSts, Mx, Spf
 ALGORITHMS = ("rsa2048", "rsa3072", "rsa4096", "ed25519")
 _POLICY_ID = re.compile(r"[A-Za-z0-9]{1,32}")
 POLICIES = ("none", "quarantine", "reject")
-_DOMAIN_KEYS = ("name", "spf", "dkim", "dmarc", "mx", "parked", "tls_rpt", "mta_sts", "adopt", "subdomains")
+_DOMAIN_KEYS = ("name", "spf", "dkim", "dmarc", "mx", "parked", "tls_rpt", "mta_sts", "adopt", "subdomains", "bounce")
 _SPF_KEYS = ("include", "all", "merge")
 _DKIM_KEYS = ("algorithms", "delegate", "rotate_every", "prepublish", "grace", "revoke")
 REVOKE = ("empty_p", "remove")
@@ -59,6 +59,7 @@ def _domain(value: Any, path: str, collector: Collector) -> Domain | None:
             mta_sts=_mta_sts(said.section("mta_sts", _STS_KEYS)) if said.has("mta_sts") else None,
             adopt=adopt,
             subdomains=said.each("subdomains", _below(name)) if name else (),
+            bounce=said.get("bounce", values.mail_address, None),
         )
     return domain if name else None
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from .credentials import Credential
+from .domains import envelope_sender
 from .problems import Collector, nearest
 from .relays import Relay, Route
 from .types import Model
@@ -24,7 +25,7 @@ def check(model: Model, collector: Collector) -> None:
                 fix = "is below no domain of postseal_domains that sends, so it is not ours to publish"
                 collector.add(f"postseal_relays[{index}].aliases", fix, alias)
     streams = {credential.stream for credential in model.credentials if credential.stream}
-    domains = {domain.name for domain in model.sending_domains}
+    domains = {name for domain in model.sending_domains for name in domain.names}
     for index, route in enumerate(model.routes):
         path = f"postseal_routes[{index}]"
         for stream in route.streams:
@@ -36,6 +37,11 @@ def check(model: Model, collector: Collector) -> None:
         for sender in route.senders:
             if sender.rpartition("@")[2] not in domains:
                 collector.add(f"{path}.sender", "is outside postseal_domains, so nobody may write as it", sender)
+                continue
+            bounce = envelope_sender(model.domains, sender)
+            if sender not in (bounce, bounce[bounce.rfind("@") :]):
+                fix = f"never leaves: bounce puts {bounce} in its place. Name that one, or a credential or stream"
+                collector.add(f"{path}.sender", fix, sender)
 
 
 def _check_credential(model: Model, path: str, name: str, collector: Collector) -> None:
@@ -74,16 +80,17 @@ def choose(model: Model, credential: Credential | None, sender: str, recipient: 
     sender_dependent_default_transport_maps, default_transport).
 
     :param credential: by which it is submitted; ``None`` for mail of the host itself, bounces above all
-    :param sender: envelope sender; empty for bounces
+    :param sender: envelope sender as the application gives it; empty for bounces
     """
     found = by_login(model, credential) if credential else None
     if found:
         return found
     domain = recipient.rpartition("@")[2].lower()
+    sender = envelope_sender(model.domains, sender.lower())
     for route in model.routes:
         if domain in route.recipient_domains:
             return Choice(route, f"recipient domain {domain}")
-    for wanted in (sender.lower(), f"@{sender.rpartition('@')[2].lower()}") if sender else ():
+    for wanted in (sender, f"@{sender.rpartition('@')[2]}") if sender else ():
         for route in model.routes:
             if wanted in route.senders:
                 return Choice(route, f"sender {wanted}")

@@ -152,6 +152,10 @@ def test_everything_that_can_be_said_of_a_domain() -> None:
         ({"subdomains": ["news", "News"]}, "subdomains[1]", "is listed twice"),
         ({"subdomains": ["news"], "dmarc": {"alignment": "strict"}}, "subdomains", "make it relaxed"),
         ({"parked": True, "subdomains": ["news"]}, "subdomains", "no meaning for a parked domain"),
+        ({"bounce": "bounces"}, "bounce", "must be a mail address"),
+        ({"bounce": "b@example.net", "subdomains": ["eu"]}, "bounce", "at example.com or eu.example.com"),
+        ({"bounce": "b@mail.example.com"}, "bounce", "must be an address at example.com"),
+        ({"parked": True, "bounce": "b@example.com"}, "bounce", "no meaning for a parked domain"),
     ],
 )
 def test_wrong_records_are_named(problems: Problems, said: dict[str, Any], path: str, fix: str) -> None:

@@ -14,7 +14,7 @@ from ansible_collections.postseal.mail.plugins.module_utils.mailauth.claims impo
 from ansible_collections.postseal.mail.plugins.module_utils.model.explain import explain
 from ansible_collections.postseal.mail.plugins.module_utils.model.load import Inventory, load
 from ansible_collections.postseal.mail.plugins.module_utils.model.presets import PRESETS
-from ansible_collections.postseal.mail.plugins.module_utils.model.problems import Invalid, Problem
+from ansible_collections.postseal.mail.plugins.module_utils.model.problems import Invalid, InventoryError, Problem
 from ansible_collections.postseal.mail.plugins.module_utils.model.relays import Route
 from ansible_collections.postseal.mail.plugins.module_utils.model.summary import summary
 from ansible_collections.postseal.mail.plugins.module_utils.model.types import Model, Secret
@@ -151,6 +151,24 @@ WRONG_ROUTES: dict[str, tuple[list[dict[str, Any]], str, str]] = {
     ),
     "default: false": ([{"default": False, "via": ["primary"]}], "postseal_routes[0].default", "must be true"),
 }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("sender", "refused"),
+    [("s@example.com", True), ("@eu.example.com", True), ("bounces@example.com", False), ("@example.com", False)],
+)
+def test_a_route_names_the_sender_that_mail_leaves_with(sender: str, refused: bool, variables: dict[str, Any]) -> None:
+    variables["postseal_domains"] = [{"name": "example.com", "subdomains": ["eu"], "bounce": "bounces@example.com"}]
+    routes = [{"sender": sender, "via": ["primary"]}, {"default": True, "via": ["direct"]}]
+    said = {**variables, "postseal_relays": [PRIMARY], "postseal_routes": routes}
+    if refused:
+        with pytest.raises(InventoryError, match=r"bounce puts bounces@example\.com in its place"):
+            load(Inventory("production", said, HOSTS), TODAY)
+        return
+    model = load(Inventory("production", said, HOSTS), TODAY)
+    for address in ("shop@example.com", "shop@EU.example.com"):
+        assert choose(model, None, address, "a@example.net").reason == f"sender {sender}"
+    assert choose(model, None, "", "a@example.net").reason == "default"
 
 
 @pytest.mark.parametrize("case", WRONG_ROUTES)
