@@ -17,7 +17,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from . import condition, keys, logwatch, surroundings
+from . import condition, keys, logwatch, mailboxes, surroundings
 from .errors import HostError
 from .queue_files import in_motion
 
@@ -38,11 +38,12 @@ LISTENER = re.compile(
 
 
 def collect(arguments: dict[str, Any]) -> dict[str, Any]:
-    """Return ``{"files", "listeners", "units", "postfix", "keys", "containment", "condition", "log", "problems"}``, and
-    ``ssh``, ``resolver`` and ``made_of`` as :mod:`.surroundings` has them.
+    """Return ``{"files", "listeners", "units", "postfix", "keys", "containment", "condition", "log", "mailboxes",
+    "problems"}``, and ``ssh``, ``resolver`` and ``made_of`` as :mod:`.surroundings` has them.
 
     Arguments: ``trees`` (paths whose whole content is listed), ``units`` (unit names), ``parameters`` (postconf names),
-    ``names`` (of zones that may be signed). ``postfix`` is ``None`` where Postfix is not installed.
+    ``names`` (of zones that may be signed), ``mailboxes`` and ``hello`` (see :func:`mailboxes.ask`).
+    ``postfix`` is ``None`` where Postfix is not installed.
     ``containment`` is ``None`` where nothing watches over logins, else what :func:`_containment` says.
     ``problems`` says per part what could not be collected. Raises :class:`HostError` without root.
     """
@@ -57,6 +58,7 @@ def collect(arguments: dict[str, Any]) -> dict[str, Any]:
         "containment": _containment,
         "log": lambda: logwatch.observe(arguments["units"]),
         "condition": condition.collect,
+        "mailboxes": lambda: mailboxes.ask(arguments["mailboxes"], arguments["hello"]),
         "ssh": surroundings.ssh,
         "resolver": lambda: surroundings.resolver(arguments["names"]),
         "made_of": surroundings.made_of,

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import shlex
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from threading import get_ident
@@ -37,6 +37,7 @@ SURVEY = (
     "keys",
     "log",
     "logwatch",
+    "mailboxes",
     "queue_files",
     "surroundings",
     "survey",
@@ -95,14 +96,27 @@ class Connection:
         return "\n".join(lines) + "\n"
 
 
-def collect(name: str, connection: Connection, directory: Path, names: Sequence[str] = ()) -> dict[str, Any]:
-    """Return the facts of a host in the shape of :func:`host.survey.collect`; ``directory`` takes the ssh_config, and
-    ``names`` are those that its resolver is tried with.
+def collect(
+    name: str,
+    connection: Connection,
+    directory: Path,
+    names: Sequence[str] = (),
+    mailboxes: Sequence[Mapping[str, Any]] = (),
+) -> dict[str, Any]:
+    """Return the facts of a host in the shape of :func:`host.survey.collect`; ``directory`` takes the ssh_config,
+    ``names`` are those that its resolver is tried with, and ``mailboxes`` the addresses that it asks other servers for.
 
     Raises :class:`UnavailableError` with the cause if the host cannot be asked.
     """
     # The text becomes part of ssh's command line, which has room for 128 KiB (execve(2), MAX_ARG_STRLEN).
-    asked = {"trees": TREES, "units": UNITS, "parameters": PARAMETERS, "names": list(names)}
+    asked = {
+        "trees": TREES,
+        "units": UNITS,
+        "parameters": PARAMETERS,
+        "names": list(names),
+        "mailboxes": list(mailboxes),
+        "hello": name,
+    }
     program = script("survey.collect", asked, modules=SURVEY)
     # The program comes on standard input: neither the process list nor sudo's log show more than "python3 -".
     begun = time.time()

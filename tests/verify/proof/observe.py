@@ -8,7 +8,7 @@ A host sees at most ``PER_HOST`` connections of ours at a time, so that its own 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,10 +24,10 @@ from ansible_collections.postseal.mail.plugins.module_utils.model.types import (
 )
 from ansible_collections.postseal.mail.plugins.plugin_utils import replies
 
-from . import authenticated, hosts, limits, mailbox, manners, published, scan, sts, submission, tls
+from . import authenticated, hosts, limits, mailbox, mailboxes, manners, published, scan, sts, submission, tls
 from .hello import HYBRID, LEGACY, ODD_CURVES, SHA_1, STRONG, WEAK
 from .names import LookupFailedError, Names
-from .outcome import NotTestedError
+from .outcome import NotApplicableError, NotTestedError
 from .sending import QUEUED
 from .smtp import Closed, Reply, UnavailableError
 from .targets import Endpoint, endpoints, first_address
@@ -114,16 +114,15 @@ class Observer:
         self.smuggling: dict[Endpoint, Observed[tuple[authenticated.Smuggling, ...]]] = {}
         if model.probe:
             self.sent = {e: self._at(e, mailbox.send, model, e) for e in self.first}
+        self.mailboxes = self._start(mailboxes.groups, model, self.names)
         self.facts: dict[str, Observed[dict[str, Any]]] = {
-            name: self._start(hosts.collect, name, connection, settings.directory, (name, *sorted(model.named)[:SOME]))
-            for name, connection in connections.items()
+            name: self._start(self._collect, name, connection) for name, connection in connections.items()
         }
         self.wrong_password: dict[Endpoint, Observed[submission.WrongLogin]] = {}
         if model.credentials:
             known = model.credentials[0].login
             self.wrong_password = {e: self._at(e, submission.wrong_login, e, known) for e in self.first}
-        domain = model.domains[0].name if model.domains else submission.FOREIGN
-        unknown = f"{UNKNOWN_USER}@{domain}"
+        unknown = f"{UNKNOWN_USER}@{model.domains[0].name if model.domains else submission.FOREIGN}"
         self.unknown_user = {e: self._at(e, submission.wrong_login, e, unknown) for e in self.first}
         if model.probe:
             credential = model.credential(model.probe.credential)
@@ -184,6 +183,24 @@ class Observer:
         self.branches = {d.name: self._start(self.names.exists, f"_domainkey.{d.name}") for d in model.sending_domains}
         everybody = dict.fromkeys((*(d.name for d in model.domains), *(host.name for host in model.hosts)))
         self.signed = {name: self._start(self._signed, name) for name in everybody}
+
+    def _collect(self, name: str, connection: hosts.Connection) -> dict[str, Any]:
+        # One host asks for all; and none where port 25 may well be closed, because mail leaves by relays.
+        asks = self.model.delivers_directly and name == self.model.hosts[0].name
+        asked = mailboxes.argument(self.mailboxes.result()) if asks else []
+        names = (name, *sorted(self.model.named)[:SOME])
+        return hosts.collect(name, connection, self.settings.directory, names, asked)
+
+    def taken_for(self, addresses: Sequence[str]) -> list[str]:
+        """Return what the servers that receive mail for ``addresses`` answered, if they take it for all of them.
+
+        Raises :class:`CheckFailedError` and :class:`NotTestedError` as :func:`mailboxes.expect_taken`.
+        """
+        if not self.model.delivers_directly:
+            raise NotApplicableError("all mail leaves by relays, so no host asks other servers")
+        asked = self.mailboxes.result()
+        said = mailboxes.answers(asked, self.host_facts(self.model.hosts[0], "mailboxes"))
+        return mailboxes.expect_taken(addresses, asked, said)
 
     def close(self) -> None:
         """Stop what has not begun and wait for the rest; every probe has its own time limit."""
