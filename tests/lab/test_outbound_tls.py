@@ -119,6 +119,10 @@ def test_postfix_alone_asks_the_resolver_and_the_host_keeps_its_own() -> None:
         master = "$(cat /var/spool/postfix/pid/master.pid)"
         assert "nameserver 127.0.0.153" in on(host, f"nsenter -m -t {master} cat /etc/resolv.conf")
         assert on(host, "postfix check 2>&1") == ""
+        # An answer that is not signed makes Postfix doubt that any ever is, and try.
+        unsigned = on(host, f"nsenter -m -t {master} posttls-finger -c -l dane -L summary receiver.test 2>&1")
+        assert "TLS connection established" in unsigned
+        assert "DNSSEC" not in unsigned
         listening = on(host, "ss -Hlntu 'sport = 53 or sport = 8461'").split()
         assert {word for word in listening if word.endswith((":53", ":8461"))} == {"127.0.0.153:53", "127.0.0.1:8461"}
 
