@@ -124,11 +124,14 @@ def ensure_certificate(name: str, names: Iterable[str], *, expired: bool = False
     """pki/NAME.crt and NAME.key: a certificate for NAMES by an authority of its own (pki/NAME-ca.crt).
 
     The authority's key is thrown away: it has signed the only certificate it will ever sign, and with ``expired`` one
-    like it that ended yesterday (NAME-expired.crt). Ten years, because tests may fake the clock.
+    like it that ended yesterday (NAME-expired.crt). Ten years, because tests may fake the clock. Made anew when the
+    lab has come to want other names (NAME.names).
     """
-    key, certificate, authority = (config.PKI / f"{name}{suffix}" for suffix in (".key", ".crt", "-ca.crt"))
-    if key.exists() and certificate.exists() and authority.exists():
+    key, certificate, authority, wanted = (config.PKI / f"{name}{end}" for end in (".key", ".crt", "-ca.crt", ".names"))
+    text = ",".join(names)
+    if all(file.exists() for file in (key, certificate, authority, wanted)) and wanted.read_text() == text:
         return
+    wanted.unlink(missing_ok=True)
     with tempfile.TemporaryDirectory(dir=config.PKI) as scratch:
         ca_key = f"{scratch}/ca.key"
         new = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes"]
@@ -138,7 +141,7 @@ def ensure_certificate(name: str, names: Iterable[str], *, expired: bool = False
         ])  # fmt: skip
         run([
             *new, "-CA", str(authority), "-CAkey", ca_key, "-keyout", str(key), "-out", str(certificate),
-            "-days", "3650", "-subj", f"/CN={name}", "-addext", f"subjectAltName={','.join(names)}",
+            "-days", "3650", "-subj", f"/CN={name}", "-addext", f"subjectAltName={text}",
             "-addext", "basicConstraints=critical,CA:FALSE",
         ])  # fmt: skip
         if expired:
@@ -159,3 +162,4 @@ def ensure_certificate(name: str, names: Iterable[str], *, expired: bool = False
                 "openssl", "x509", "-req", "-copy_extensions", "copy", "-CA", str(authority), "-CAkey", ca_key,
                 "-days", "-1", "-out", str(config.PKI / f"{name}-expired.crt"),
             ], stdin=asked)  # fmt: skip
+    write(wanted, text)

@@ -24,6 +24,8 @@ RESOLV_CONFS = (Path("/run/systemd/resolve/resolv.conf"), Path("/etc/resolv.conf
 def fingerprint(lab: config.Lab, host: config.Host, tree: Path) -> str:
     """A digest of all that HOST is made of; a host with another one is out of date."""
     digest = hashlib.sha256(json.dumps([tree.name, repr(host), repr(lab.network), PUBLIC_AUTHORITIES]).encode())
+    for certificate in sorted(config.PKI.glob("*.crt")):
+        digest.update(certificate.name.encode() + certificate.read_bytes())
     if (config.FILES / host.name).is_dir():
         digest.update(repr((lab.static_zones, lab.dynamic_zones, lab.policies, lab.tsig, forwarders())).encode())
         for path in sorted(files_of(host)):
