@@ -29,9 +29,9 @@ SENDER = application("load", rate={"messages": "1000000/h"})
 LIMITS = {"store": {"host": HOSTS[0], "password": token_hex(24)}}
 # Nine cases.
 MESSAGES = 560
-# Where a server was killed before it had done anything, master(8) waits a minute (service_throttle_time), and a client
-# that it leaves without an answer half of one (session()).
-BACK = 100.0
+# Where a server was killed before it had done anything, master(8) waits ten seconds (service_throttle_time), and a
+# client that it leaves without an answer half a minute (session()).
+BACK = 60.0
 # What a host had handed over at one time (default_destination_concurrency_limit) and did not hear of may come twice.
 AT_ONCE = 20
 QUEUE = "/var/spool/postfix"
