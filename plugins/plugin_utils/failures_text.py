@@ -29,7 +29,8 @@ def lines(found: Mapping[str, Any], since: str) -> list[str]:
     told = [f"returned to their senders in the last {since}: {found['total'] or 'none'}"]
     for one in found["returned"]:
         when = datetime.fromtimestamp(one["when"], UTC).strftime("%Y-%m-%d %H:%M:%S")
-        who = f"from {one['sender'] or '<>'} to {one['recipient'] or 'all its recipients'}"
+        login = f" (login {one['login']})" if one["login"] not in ("", one["sender"]) else ""
+        who = f"from {one['sender'] or '<>'}{login} to {one['recipient'] or 'all its recipients'}"
         told.append(f"{when} {one['id']} {who}: {ENDS[one['status']]}")
         meaning = f" ({one['explanation']})" if one["explanation"] else ""
         told.append(f"  {one['code']} {one['reason']}{meaning}")

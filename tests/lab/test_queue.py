@@ -188,6 +188,7 @@ def test_failures_are_in_one_place_and_nobody_else_hears_of_them(ask: Ask) -> No
             (shop().login, "bounced", "5.4.4"),
             ("", "bounced", "5.4.4"),
         }
+        assert {one["login"] for one in refused} == {shop().login}
         assert {one["explanation"] for one in refused} == {"the domain, or the server it names, does not exist"}
         (given_up,) = [one for one in failures[host]["returned"] if one["id"] == expired[host][0]]
         assert (given_up["sender"], given_up["status"]) == (NEWS.login, "force-expired")

@@ -23,6 +23,8 @@ _ATTEMPT = re.compile(
     r"status=(bounced|deferred) \((.*)\)$"
 )
 _SENDER = re.compile(rf"from={_ADDRESS}, ")
+# smtpd(8), before it has the sender.
+_LOGIN = re.compile(r"client=[^\s,]+, sasl_method=\w+, sasl_username=([^\s,]+)")
 # qmgr(8): "from=<a@b.example>, status=expired, returned to sender", of all recipients that still wait.
 _EXPIRED = re.compile(rf"from={_ADDRESS}, status=((?:force-)?expired), returned to sender$")
 # The last attempt of a message that expires may have been that long before (maximal_backoff_time, and some).
@@ -33,7 +35,8 @@ _AT_ONCE = 200
 class Returned(NamedTuple):
     """A recipient whose message came back: ``status`` is ``bounced``, ``expired`` or ``force-expired``.
 
-    ``recipient`` is empty where the log names none.
+    ``recipient`` is empty where the log names none, ``login`` where no application submitted the message, or to another
+    entry of the queue: one that was handed over on its way.
     """
 
     id: str
@@ -44,6 +47,7 @@ class Returned(NamedTuple):
     code: str
     status: str
     reason: str
+    login: str
 
 
 def read(arguments: dict[str, Any]) -> dict[str, Any]:
@@ -53,7 +57,7 @@ def read(arguments: dict[str, Any]) -> dict[str, Any]:
     ids = list(dict.fromkeys(match[2] for match in ended))
     lines: list[str] = []
     for start in range(0, len(ids), _AT_ONCE):
-        lines += _journal(since - _BEFORE, rf"^({'|'.join(ids[start : start + _AT_ONCE])}): (from|to)=<")
+        lines += _journal(since - _BEFORE, rf"^({'|'.join(ids[start : start + _AT_ONCE])}): (from=<|to=<|client=)")
     found = sorted((one for one in returned(lines) if one.when >= since), key=lambda one: -one.when)
     queue = mailqueue.show({"wanted": {"queues": ["deferred"]}, "limit": limit})
     return {"returned": [one._asdict() for one in found[:limit]], "total": len(found), "queue": queue}
@@ -62,6 +66,7 @@ def read(arguments: dict[str, Any]) -> dict[str, Any]:
 def returned(lines: Iterable[str]) -> list[Returned]:
     """Return what came back by lines of Postfix's log (journalctl -o short-unix), in their order."""
     senders: dict[str, str] = {}
+    logins: dict[str, str] = {}
     waiting: dict[str, dict[str, Returned]] = {}
     found: list[Returned] = []
     for line in lines:
@@ -71,7 +76,8 @@ def returned(lines: Iterable[str]) -> list[Returned]:
         when, name, text = float(match[1]), match[2], match[3]
         if attempt := _ATTEMPT.match(text):
             recipient, _, server, code, status, reason = attempt.groups()
-            one = Returned(name, when, senders.get(name, ""), recipient, server, code, status, reason)
+            sender, login = senders.get(name, ""), logins.get(name, "")
+            one = Returned(name, when, sender, recipient, server, code, status, reason, login)
             if status == "bounced":
                 waiting.get(name, {}).pop(recipient, None)
                 found.append(one)
@@ -79,11 +85,13 @@ def returned(lines: Iterable[str]) -> list[Returned]:
                 waiting.setdefault(name, {})[recipient] = one
         elif expired := _EXPIRED.match(text):
             # What was given up before it was ever tried has no line for its recipients.
-            unknown = Returned(name, when, "", "", "none", "4.7.0", "", "")
+            unknown = Returned(name, when, "", "", "none", "4.7.0", "", "", logins.get(name, ""))
             left = waiting.pop(name, {}).values() or [unknown]
             found += [one._replace(when=when, sender=expired[1], status=expired[2]) for one in left]
-        elif sender := _SENDER.match(text):
-            senders[name] = sender[1]
+        elif queued := _SENDER.match(text):
+            senders[name] = queued[1]
+        elif submitted := _LOGIN.match(text):
+            logins[name] = submitted[1]
     return found
 
 

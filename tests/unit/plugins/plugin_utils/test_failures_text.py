@@ -32,12 +32,13 @@ def test_failures_are_told_with_what_they_mean() -> None:
         "code": "5.4.4",
         "status": "expired",
         "reason": "unheard of",
+        "login": "shop@b.eu",
     }
     said = {"returned": [one], "total": 3, "queue": QUEUE}
     told = failures_text.lines(failures_text.document(said), "7d")
     assert told[:4] == [
         "returned to their senders in the last 7d: 3",
-        "2027-01-15 08:00:00 6C1F2C from <> to x@b.example: given up, its time in the queue was over",
+        "2027-01-15 08:00:00 6C1F2C from <> (login shop@b.eu) to x@b.example: given up, its time in the queue was over",
         "  5.4.4 unheard of (there is no way to the receiving server)",
         "and 2 older",
     ]

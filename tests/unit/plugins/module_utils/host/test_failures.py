@@ -34,8 +34,19 @@ def test_a_refusal_is_told_with_its_sender() -> None:
             "5.1.1",
             "bounced",
             REFUSED,
+            "",
         )
     ]
+
+
+def test_whoever_submitted_is_told_whatever_the_sender_became() -> None:
+    client = "4A1F2C: client=unknown[192.0.2.7], sasl_method=PLAIN, sasl_username=shop@example.com"
+    submitted = line(client, program="postfix/submissions/smtpd")
+    sender = FROM.replace("shop@", "bounces@")
+    given_up = line("4A1F2C: from=<bounces@example.com>, status=expired, returned to sender", program="postfix/qmgr")
+    for end in (attempt("4A1F2C", "bounced"), given_up):
+        (one,) = returned([submitted, sender, end])
+        assert (one.sender, one.login) == ("bounces@example.com", "shop@example.com")
 
 
 def test_what_was_delivered_or_waits_did_not_come_back() -> None:
