@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 from ansible_collections.postseal.mail.plugins.plugin_utils.replies import level
 
-from .applications import Outcome, arrived, copies, deploy, send, shop
+from .applications import HEADERS, Outcome, arrived, copies, deploy, send, shop
 from .site import HOSTS, LAB_STATE, lab, on, play
 
 pytestmark = pytest.mark.usefixtures("standing_site")
@@ -44,8 +44,8 @@ def _queue_id(sent: Outcome) -> str:
     return found[1]
 
 
-def _send(host: str, domain: str) -> Outcome:
-    sent = send(host, shop(), recipients=(f"probe@{domain}",))
+def _send(host: str, domain: str, headers: str = HEADERS) -> Outcome:
+    sent = send(host, shop(), headers, recipients=(f"probe@{domain}",))
     assert sent.code == 250, sent.text
     return sent
 
@@ -99,6 +99,8 @@ def test_who_keeps_his_promise_gets_mail_and_who_does_not_has_it_wait() -> None:
     began = int(time.time())
     good = [(host, domain, _send(host, domain)) for domain in KEPT for host in HOSTS]
     bad = [(host, domain, _send(host, domain)) for domain in BROKEN for host in HOSTS]
+    # A message does not decide itself how it is protected (RFC 8689 5).
+    bad += [(host, domain, _send(host, domain, f"{HEADERS}\nTLS-Required: no")) for domain in BROKEN for host in HOSTS]
     with _queue(*((host, sent) for host, _, sent in bad)):
         for host, domain, sent in good:
             found = arrived(sent.token)
