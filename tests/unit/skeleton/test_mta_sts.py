@@ -25,8 +25,9 @@ from .conftest import ROOT
 TEMPLATE = ROOT / "roles/outbound/templates/etc/postseal/mta_sts.py.j2"
 POLICY = "OK secure match=mx.example.com servername=hostname"
 DIGEST = "00" * 32
-A, TLSA = 1, 52
+A, MX, TLSA = 1, 15, 52
 NOTHING = (False, "")
+SERVERS = (True, "", b"mx1.example.com", b"mx2.example.com")
 
 
 def _netstring(data: bytes) -> bytes:
@@ -45,9 +46,7 @@ class Package:
 @pytest.fixture
 def program(monkeypatch: pytest.MonkeyPatch) -> Any:
     """The program, with the packages that it stands on replaced."""
-    error = SimpleNamespace(ARES_ENODATA=1, ARES_ENOTFOUND=4, DNSError=type("DNSError", (Exception,), {}))
     packages: dict[str, dict[str, Any]] = {
-        "aiodns": {"error": error, "DNSResolver": lambda timeout: None},
         "postfix_mta_sts_resolver": {"daemon": None, "netstring": SimpleNamespace(encode=_netstring)},
         "postfix_mta_sts_resolver.responder": {"STSSocketmapResponder": Package},
     }
@@ -102,17 +101,14 @@ def test_whatever_comes_is_an_answer_or_none(program: Any, data: bytes) -> None:
 
 
 def _ask(program: Any, answers: dict[tuple[str, int], Any], key: str = "example.com") -> str:
-    async def servers(domain: str, resolver: Any) -> list[str]:
-        return ["mx1.example.com", "mx2.example.com"]
-
     async def ask(name: str, kind: int) -> Any:
-        found = answers.get((name, kind), NOTHING)
+        found = answers.get((name, kind), SERVERS if kind == MX else NOTHING)
         if isinstance(found, Exception):
             raise found
         authentic, alias, *data = found
         return program.Answer(authentic, alias or name, data)
 
-    program.all.update(servers=servers, ask=ask)
+    program.all.update(ask=ask)
     reply = asyncio.run(program.Responder().process_request(f"postfix {key}".encode()))
     return str(reply.partition(b":")[2].decode().rstrip(","))
 
@@ -132,6 +128,26 @@ def test_a_policy_gives_way_to_dane_of_any_server(program: Any) -> None:
     assert _ask(program, {**signed, tlsa: (True, "", key)}, key="[mx2.example.com]:25") == "OK dane"
     aliased = {("mx1.example.com", A): (True, "mx2.example.com")}
     assert _ask(program, {**aliased, tlsa: (True, "", key)}) == "OK dane"
+
+
+def test_servers_that_nobody_has_signed_do_not_weaken_a_policy(program: Any) -> None:
+    key = b"\3\1\1" + bytes(32)
+    known = {("mx.evil.example", A): (True, ""), ("_25._tcp.mx.evil.example", TLSA): (True, "", key)}
+    assert _ask(program, {**known, ("example.com", MX): (False, "", b"mx.evil.example")}) == POLICY
+    assert _ask(program, {**known, ("example.com", MX): (True, "", b"mx.evil.example")}) == "OK dane"
+    # Without an MX the domain is its own server.
+    own = {("example.com", A): (True, ""), ("_25._tcp.example.com", TLSA): (True, "", key)}
+    assert _ask(program, {**own, ("example.com", MX): (True, "")}) == "OK dane"
+    assert _ask(program, {("example.com", MX): program.NoAnswerError("the resolver answers 2")}).startswith("TEMP")
+
+
+def test_the_servers_of_a_domain_are_read(program: Any) -> None:
+    records = ("example.com. MX 10 MX1.example.com.", "example.com. MX 20 mx2.example.com.")
+    read = program.understood(_reply(program, "example.com", MX, *records), "example.com", MX)
+    assert sorted(read.data) == [b"mx1.example.com", b"mx2.example.com"]
+    assert program.understood(_reply(program, "example.com", MX, "example.com. MX 0 ."), "example.com", MX).data == [
+        b""
+    ]
 
 
 def test_without_an_answer_mail_waits(program: Any) -> None:

@@ -15,8 +15,8 @@ from .outcome import CheckFailedError, NotTestedError
 
 # RFC 5321 4.5.1, RFC 2142 2 and 4.
 DUTIES = ("postmaster", "abuse")
-# More servers than that are not asked in one proof.
-MOST = 40
+# What one proof asks for at most: domains, servers of one, and addresses of one.
+MOST, SERVERS, ADDRESSES = 40, 4, 20
 
 
 @dataclass(frozen=True)
@@ -54,9 +54,9 @@ def groups(model: Model, names: Names) -> list[Group]:
             wanted.setdefault(address.rpartition("@")[2], []).append(address)
     found: list[Group] = []
     for name, addresses in list(wanted.items())[:MOST]:
-        recipients = tuple(dict.fromkeys(addresses))
+        recipients = tuple(dict.fromkeys(addresses))[:ADDRESSES]
         try:
-            found.append(Group(_exchanges(names, name), recipients))
+            found.append(Group(_exchanges(names, name)[:SERVERS], recipients))
         except LookupFailedError as error:
             found.append(Group((), recipients, str(error)))
     return found
@@ -89,7 +89,9 @@ def expect_taken(addresses: Sequence[str], asked: Sequence[Group], said: Mapping
         raise CheckFailedError("; ".join(refused))
     for address in addresses:
         if address not in known:
-            raise NotTestedError(f"{address}: the proof asks for {MOST} domains at most")
+            raise NotTestedError(
+                f"{address}: no more than {MOST} domains, {ADDRESSES} addresses of each, are asked for"
+            )
         if known[address].hosts == ("",):
             raise CheckFailedError(f"{address}: the domain says that it takes no mail (null MX)")
         if not said.get(address):
