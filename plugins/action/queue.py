@@ -75,6 +75,11 @@ def _confirm(move: str, named: list[str], confirmed: str, *, check: bool) -> Non
 def _way(model: Model, names: list[str], variables: dict[str, Any]) -> dict[str, str]:
     """Return what the host needs to send messages by relays of the inventory, or ``direct``."""
     transport = model.transports.named([name.strip() for name in names])
+    if transport is not None and not (transport.relays or model.delivers_directly):
+        raise AnsibleActionFail(
+            "via: direct: no route of postseal_routes ends directly, so nothing on the hosts verifies the recipients' "
+            "servers (DANE, MTA-STS); name a relay, or add direct to a route"
+        )
     if transport is None:
         known = sorted({", ".join(one.way) for one in model.transports.all} | {"direct"})
         raise AnsibleActionFail(

@@ -38,4 +38,5 @@ def lines(found: Mapping[str, Any], since: str) -> list[str]:
     told += [f"and {rest} older"] if rest else []
     queue = found["queue"]
     told.append(f"waiting for another try: {queue['fitting'] or 'none'}")
-    return told + [line for message in queue["messages"] for line in queue_text.message_lines(message, queue["now"])]
+    told += [line for message in queue["messages"] for line in queue_text.message_lines(message, queue["now"])]
+    return [queue_text.plain(line) for line in told]

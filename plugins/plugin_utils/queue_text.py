@@ -29,6 +29,11 @@ def document(answer: Mapping[str, Any]) -> dict[str, Any]:
     return {**answer, "messages": [explained(one) for one in answer["messages"]], "destinations": destinations}
 
 
+def plain(text: str) -> str:
+    """Return ``text`` without control characters: what others wrote must not move a terminal's cursor."""
+    return "".join(letter if letter.isprintable() else "?" for letter in text)
+
+
 def lines(answer: Mapping[str, Any]) -> list[str]:
     """Return the text of a :func:`document`: how much there is, where it is bound for, and each message."""
     now, shown = answer["now"], answer["messages"]
@@ -44,7 +49,7 @@ def lines(answer: Mapping[str, Any]) -> list[str]:
         told.append(f"and {rest} younger: playbooks/queue.yml -e limit={answer['fitting']}")
     if answer["unreadable"]:
         told.append(f"{answer['unreadable']} lines of postqueue -j could not be read")
-    return told
+    return [plain(line) for line in told]
 
 
 def overview(answer: Mapping[str, Any]) -> str:

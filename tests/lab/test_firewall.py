@@ -189,3 +189,7 @@ def test_a_firewall_that_is_declined_is_taken_away_and_comes_back() -> None:
     assert (back.returncode, back.changed()) == (0, dict.fromkeys(HOSTS, 1)), back.output
     for host in HOSTS:
         assert "postseal" in on(host, "nft list tables")
+        # The host's own rules begin with "flush ruleset".
+        on(host, "systemctl restart nftables; systemctl reload nftables")
+        assert "postseal" in on(host, "nft list tables")
+        on(host, "systemctl stop nftables; systemctl start postseal-firewall")

@@ -16,11 +16,10 @@ from typing import Any
 
 from .durable import write_durably
 from .errors import HostError
-from .mailqueue import CLOSED, closed_since, run, show
+from .mailqueue import CLOSED, CLOSED_TABLE, closed_since, refuses, run, show
 
 NAME = "postseal-drain"
 UNIT = f"/etc/systemd/system/{NAME}.service"
-TABLE = "postseal_drain"
 _UNIT = f"""\
 # Written by playbooks/drain.yml, which takes it away again with -e undo=true.
 [Unit]
@@ -28,14 +27,17 @@ Description=This mail host takes no submissions
 DefaultDependencies=no
 Wants=network-pre.target
 Before=network-pre.target shutdown.target
-# nftables.service forgets all tables when it starts.
+# nftables.service forgets all tables when it starts, ends or loads its file again.
 After=nftables.service
+PartOf=nftables.service
+ReloadPropagatedFrom=nftables.service
 Conflicts=shutdown.target
 
 [Service]
 Type=oneshot
 RemainAfterExit=yes
 ExecStart=/usr/sbin/nft -f {CLOSED}
+ExecReload=/usr/sbin/nft -f {CLOSED}
 
 [Install]
 WantedBy=sysinit.target
@@ -46,11 +48,12 @@ def rules(ports: list[int], *, finish: bool) -> str:
     """Return the rules that refuse submissions; with ``finish`` sessions that are open may go on."""
     listed = ", ".join(str(port) for port in sorted(ports))
     going_on = f"    tcp dport {{ {listed} }} ct state established,related accept\n" if finish else ""
+    table = f"table inet {CLOSED_TABLE}"
     return (
         "# Written by playbooks/drain.yml, which takes it away again with -e undo=true.\n"
-        f"table inet {TABLE} {{\n  chain input {{ type filter hook input priority filter - 20; policy accept; }}\n}}\n"
-        f"flush chain inet {TABLE} input\n"
-        f'table inet {TABLE} {{\n  chain input {{\n    iifname "lo" accept\n{going_on}'
+        f"{table} {{\n  chain input {{ type filter hook input priority filter - 20; policy accept; }}\n}}\n"
+        f"flush chain inet {CLOSED_TABLE} input\n"
+        f'{table} {{\n  chain input {{\n    iifname "lo" accept\n{going_on}'
         f"    tcp dport {{ {listed} }} reject with tcp reset\n  }}\n}}\n"
     )
 
@@ -90,8 +93,8 @@ def reopen(arguments: dict[str, Any]) -> dict[str, Any]:
     changed = any(os.path.lexists(path) for path in (CLOSED, UNIT))
     if changed and not arguments.get("check"):
         run("systemctl", "disable", "--now", "--quiet", f"{NAME}.service", good=(0, 1, 5))
-        if _loaded():
-            run("nft", "delete", "table", "inet", TABLE)
+        if refuses():
+            run("nft", "delete", "table", "inet", CLOSED_TABLE)
         for path in (UNIT, CLOSED):
             with suppress(FileNotFoundError):
                 os.unlink(path)
@@ -112,7 +115,3 @@ def _sessions(ports: list[int]) -> int:
         for here, there in local
         if int(here.rpartition(":")[2]) in ports and not re.match(r"127\.|\[::1\]|\[::ffff:127\.", there)
     )
-
-
-def _loaded() -> bool:
-    return f"table inet {TABLE}" in run("nft", "list", "tables").stdout.splitlines()

@@ -14,6 +14,7 @@ from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 from . import mailqueue
+from .errors import HostError
 
 # What clients and other servers wrote stands behind what is looked at, or cannot hold the blanks and commas here.
 _ADDRESS = r'<((?:"(?:[^"\\]|\\.)*"|[^>\s"])*)>'
@@ -98,8 +99,19 @@ def returned(lines: Iterable[str]) -> list[Returned]:
 def _journal(since: float, pattern: str) -> list[str]:
     """Return lines of Postfix in the mail services' journal, and of the filter that may stand before it."""
     units = ("postfix.service", "postfix@-.service")
-    command = ["journalctl", "-q", "--namespace=+postseal", "--no-pager", "-o", "short-unix", f"--since=@{since:.6f}"]
+    command = [
+        "journalctl",
+        "-q",
+        "--namespace=+postseal",
+        "--no-pager",
+        "-o",
+        "short-unix",
+        f"--since=@{max(since, 0):.6f}",
+    ]
     command += [f"--grep={pattern}", "--case-sensitive=yes", *(f"_SYSTEMD_UNIT={unit}" for unit in units)]
     command += ["+", "_SYSTEMD_UNIT=postseal-log-filter.service", *(f"OBJECT_SYSTEMD_UNIT={unit}" for unit in units)]
-    # 1: nothing is found.
-    return mailqueue.run(*command, good=(0, 1)).stdout.splitlines()
+    answer = mailqueue.run(*command, good=(0, 1))
+    # 1 without a word: nothing is found.
+    if answer.returncode and answer.stderr.strip():
+        raise HostError(f"journalctl: {answer.stderr.strip()[-300:]}")
+    return answer.stdout.splitlines()

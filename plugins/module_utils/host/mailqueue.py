@@ -22,6 +22,7 @@ SPOOL = "/var/spool/postfix"
 WAYS = "/etc/postfix/routes/requeued"
 # The rules by which a host refuses submissions.
 CLOSED = "/etc/postseal/drain.nft"
+CLOSED_TABLE = "postseal_drain"
 # What is done: postsuper's option, how it tells what it has done, and the queues that messages are taken from.
 _ANY = ("hold", "incoming", "active", "deferred")
 MOVES = {
@@ -51,9 +52,15 @@ def show(arguments: dict[str, Any]) -> dict[str, Any]:
 def closed_since() -> Optional[float]:  # noqa: UP045  # Python 3.9
     """Return since when this host takes no submissions (:mod:`.drain`); ``None`` if it does."""
     try:
-        return os.stat(CLOSED).st_mtime
+        since = os.stat(CLOSED).st_mtime
     except FileNotFoundError:
         return None
+    return since if refuses() else None
+
+
+def refuses() -> bool:
+    """Whether the kernel has the table that refuses submissions: somebody may have flushed it."""
+    return f"table inet {CLOSED_TABLE}" in run("nft", "list", "tables").stdout.splitlines()
 
 
 def told(listing: Listing) -> dict[str, Any]:

@@ -42,6 +42,9 @@ def _asked(model: Model, sender: str, credential: str | None) -> tuple[Credentia
         found = tuple(item for item in model.credentials if name in (item.name, item.login))
         if not found:
             raise Invalid(f"{credential} is not one of postseal_credentials")
+        closed = [item.login for item in found if not item.active]
+        if closed:
+            raise Invalid(f"{closed[0]} is suspended, revoked or expired, so it submits nothing")
         refused = [item.login for item in found if sender and not _may(item, sender)]
         if refused:
             raise Invalid(f"{refused[0]} may not send as {sender}, so the message would be refused")

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from ipaddress import ip_address
 
 from .relays import ENCRYPT, MAY, NONE, VERIFY
+from .spellings import spellings
 
 DANE, DANE_ONLY = "dane", "dane-only"
 LEVELS = (DANE, DANE_ONLY, VERIFY, ENCRYPT, MAY, NONE)
@@ -37,6 +38,14 @@ class Destination:
         if self.tls != VERIFY:
             return self.tls
         return f"secure match={':'.join(self.names)}" if self.names else "secure"
+
+    @property
+    def entries(self) -> tuple[tuple[str, str], ...]:
+        """Every key by which Postfix may look it up, and the level there."""
+        bare = self.domain.removeprefix(".")
+        # A certificate has A-labels, and what is looked up has not.
+        other = f"secure match={bare}:.{bare}" if self.policy == "secure" else self.policy
+        return tuple((key, self.policy if key == self.domain else other) for key in spellings(self.domain))
 
 
 @dataclass(frozen=True)

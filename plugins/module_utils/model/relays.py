@@ -7,6 +7,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from .secret import Secret
+from .spellings import spellings
 
 DIRECT = "direct"
 IMPLICIT, STARTTLS = "implicit_tls", "starttls"
@@ -60,6 +61,11 @@ class Route:
     credentials: tuple[str, ...] = ()
     recipient_domains: tuple[str, ...] = ()
     senders: tuple[str, ...] = ()
+
+    @property
+    def recipient_keys(self) -> tuple[str, ...]:
+        """The recipient domains as Postfix may look them up."""
+        return tuple(key for domain in self.recipient_domains for key in spellings(domain))
 
     @property
     def default(self) -> bool:

@@ -80,6 +80,8 @@ def mail_address(value: Any) -> str:
     local, at, domain = text(value).rpartition("@")
     if not at or len(local) > _MAX_LOCAL or not _LOCAL_PART.fullmatch(local):
         raise Invalid("must be a mail address, like shop@example.com")
+    if local.startswith("#"):
+        raise Invalid("must not begin with #, which begins a comment in Postfix's tables")
     return f"{local.lower()}@{domain_name(domain)}"
 
 

@@ -60,6 +60,7 @@ def test_what_is_right_is_not_mentioned(file: dict[str, str]) -> None:
         _file("/etc/letsencrypt/accounts/acme/dir/ab/private_key.json", "0444"),
         _file("/etc/dovecot/submission-users", "0644", group="dovecot"),
         _file("/etc/postfix/sasl_passwd", "0644"),
+        _file("/etc/postfix/relays/passwords", "0644"),
     ],
 )
 def test_a_secret_that_others_can_read_is_named(file: dict[str, str]) -> None:

@@ -20,7 +20,7 @@ SECRETS = (
     (re.compile(r"/var/lib/postseal-log/key"), ("root",)),
     (re.compile(r"/etc/letsencrypt/(archive|keys|accounts)/.+(privkey|private_key|_key-certbot)[^/]*"), ("root",)),
     (re.compile(r"/etc/dovecot/[^/]*(users|passwd)[^/]*"), ("root", "dovecot", "postfix")),
-    (re.compile(r"/etc/postfix/[^/]*(sasl|passw)[^/]*"), ("root", "postfix")),
+    (re.compile(r"/etc/postfix/(.+/)?[^/]*(sasl|passw)[^/]*"), ("root", "postfix")),
 )
 SOCKETS = (
     (re.compile(r"/var/spool/postfix/private/auth"), ("postfix", "root", "dovecot")),

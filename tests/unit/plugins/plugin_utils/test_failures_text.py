@@ -31,7 +31,7 @@ def test_failures_are_told_with_what_they_mean() -> None:
         "server": "none",
         "code": "5.4.4",
         "status": "expired",
-        "reason": "unheard of",
+        "reason": "unheard\x9b of",
         "login": "shop@b.eu",
     }
     said = {"returned": [one], "total": 3, "queue": QUEUE}
@@ -39,7 +39,7 @@ def test_failures_are_told_with_what_they_mean() -> None:
     assert told[:4] == [
         "returned to their senders in the last 7d: 3",
         "2027-01-15 08:00:00 6C1F2C from <> (login shop@b.eu) to x@b.example: given up, its time in the queue was over",
-        "  5.4.4 unheard of (there is no way to the receiving server)",
+        "  5.4.4 unheard? of (there is no way to the receiving server)",
         "and 2 older",
     ]
     assert told[4] == "waiting for another try: 1"

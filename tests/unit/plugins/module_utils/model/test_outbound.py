@@ -135,3 +135,15 @@ def test_it_is_explained_and_summed_up() -> None:
     assert "tls dane: as its TLSA records say" in told
     assert "MTA-STS" in told
     assert [line for line in summary(model) if "verify to bank.example, MTA-STS policies are obeyed" in line]
+
+
+def test_a_domain_with_other_letters_is_named_as_it_may_be_written() -> None:
+    said = {"b\u00fccher.example": "verify", ".b\u00fccher.example": "encrypt", "bank.example": "verify"}
+    entries = [entry for one in _model({"destinations": said}).outbound.destinations for entry in one.entries]
+    assert sorted(entries) == sorted([
+        ("xn--bcher-kva.example", "secure"),
+        ("b\u00fccher.example", "secure match=xn--bcher-kva.example:.xn--bcher-kva.example"),
+        (".xn--bcher-kva.example", "encrypt"),
+        (".b\u00fccher.example", "encrypt"),
+        ("bank.example", "secure"),
+    ])  # fmt: skip

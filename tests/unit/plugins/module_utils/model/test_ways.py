@@ -286,3 +286,25 @@ def test_the_page_about_relays_has_every_preset() -> None:
         assert f"({preset.source})" in rows[name]
         assert rows[name].endswith("| its own |" if preset.rewrites else f"| `{preset.spf[0]}` |")
         assert preset.regions or f"`{preset.host}`" in rows[name]
+
+
+def test_a_recipient_domain_is_looked_up_in_both_of_its_forms() -> None:
+    routes: list[dict[str, Any]] = [
+        {"recipient_domain": "b\u00fccher.example", "via": ["primary"]},
+        {"default": True, "via": ["direct"]},
+    ]
+    keys = _model([PRIMARY], routes).routes[0].recipient_keys
+    assert keys == ("xn--bcher-kva.example", "b\u00fccher.example")
+
+
+def test_a_sender_that_a_table_takes_for_a_comment_is_refused(variables: dict[str, Any], problems: Problems) -> None:
+    routes = [{"sender": "#1@example.com", "via": ["primary"]}, {"default": True, "via": ["direct"]}]
+    found = problems({**variables, "postseal_relays": [PRIMARY], "postseal_routes": routes})
+    assert [(one.path, "begins a comment" in one.fix) for one in found] == [("postseal_routes[0].sender", True)]
+
+
+def test_who_submits_nothing_has_no_way(variables: dict[str, Any]) -> None:
+    variables["postseal_credentials"][0]["suspended"] = True
+    model = load(Inventory("production", variables, HOSTS), TODAY)
+    with pytest.raises(Invalid, match="submits nothing"):
+        explain(model, "shop@example.com", "a@example.net", "shop")
