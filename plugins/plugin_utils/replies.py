@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 CODES = {
@@ -69,6 +70,7 @@ _DELIVERY = re.compile(r": to=<([^>]*)>,.*? relay=([^,]+),.* status=(\w+) \((.*)
 _SAID = re.compile(r"(?:said: |^)([2-5]\d\d)[ -]")
 # postfix/smtp(8) with smtp_tls_loglevel = 1.
 _LEVEL = re.compile(r"\b(Verified|Trusted|Untrusted|Anonymous) TLS connection established to (\S+\]:\d+)")
+_PROCESS = re.compile(r"\bpostfix/\S*\[(\d+)\]: ")
 LEVELS = {
     "Verified": "the server is the one that DANE, MTA-STS or the inventory names",
     "Trusted": "the certificate is from a known authority; for which name was not asked",
@@ -85,36 +87,43 @@ _ENDS = {
 }
 
 
-def deliveries(log: str) -> list[Delivery]:
-    """Return the attempts to deliver that stand in lines of Postfix's log, in their order."""
-    return [Delivery(*found.groups()) for line in log.splitlines() if (found := _DELIVERY.search(line))]
-
-
 def level(log: str, queue_id: str) -> str:
     """Return by which level of TLS a message left, as Postfix names it; nothing where the log does not tell.
 
-    A connection has a line of its own, which holds until the next one to the same server.
+    ``log`` is as journalctl(1) has it with ``--output=short``.
     """
-    levels: dict[str, str] = {}
     left = ""
-    for line in log.splitlines():
-        if found := _LEVEL.search(line):
-            levels[found[2]] = found[1]
-        elif f"{queue_id}: " in line and (delivery := _DELIVERY.search(line)) and delivery[3] == "sent":
-            left = levels.get(delivery[2], "")
+    for delivery, line, word in _secured(log):
+        if f"{queue_id}: " in line and delivery.status == "sent":
+            left = word
     return left
+
+
+def _secured(log: str) -> Iterator[tuple[Delivery, str, str]]:
+    """Yield every attempt to deliver, its line, and the level of TLS of the connection it took, if there was one.
+
+    A connection has a line of its own, which holds until the same process has the next one to the same server. Of a
+    session that one process left to another (scache(8)) only the server is known.
+    """
+    levels: dict[tuple[str, str], str] = {}
+    for line in log.splitlines():
+        named = _PROCESS.search(line)
+        process = named[1] if named else ""
+        if level_found := _LEVEL.search(line):
+            levels[process, level_found[2]] = levels["", level_found[2]] = level_found[1]
+        elif attempt := _DELIVERY.search(line):
+            relay = attempt[2]
+            yield Delivery(*attempt.groups()), line, levels.get((process, relay)) or levels.get(("", relay), "")
 
 
 def explain_deliveries(log: str) -> list[str]:
     """Return for each attempt in lines of Postfix's log what became of it, in plain words."""
     lines = []
-    levels = {found[2]: found[1] for found in map(_LEVEL.search, log.splitlines()) if found}
-    for attempt in deliveries(log):
+    for attempt, _, word in _secured(log):
         code = _SAID.search(attempt.answer)
         meaning = f" ({explain(int(code[1]))})" if code else ""
         end = _ENDS.get(attempt.status, attempt.status)
         server = "no server was reached" if attempt.relay == "none" else attempt.relay
-        word = levels.get(attempt.relay)
         tls = f" TLS: {word} ({LEVELS[word]})." if word else ""
         lines.append(f"{attempt.recipient}, {server}: {attempt.answer}{meaning}. {end[0].upper()}{end[1:]}.{tls}")
     return lines

@@ -94,7 +94,7 @@ def received(tokens: set[str], seconds: float = 20.0) -> dict[str, dict[str, Any
     end = time.monotonic() + seconds
     read: dict[Path, str] = {}
     while True:
-        for path in (LAB_STATE / "mail").glob("*.json"):
+        for path in (LAB_STATE / "mail").glob("[!.]*.json"):
             if path not in read:
                 raw = path.with_suffix(".eml").read_bytes()
                 read[path] = raw.partition(b"X-Rotation: ")[2][:16].decode("ascii", "replace")

@@ -92,7 +92,7 @@ def _arrived(token: str, seconds: float = 20.0) -> dict[str, Any] | None:
     """Return the receiver's verdict on the message that holds ``token``, ``None`` if it did not come in time."""
     end = time.monotonic() + seconds
     while time.monotonic() < end:
-        for path in (STATE / "mail").glob("*.json"):
+        for path in (STATE / "mail").glob("[!.]*.json"):
             if token.encode() in path.with_suffix(".eml").read_bytes():
                 found: dict[str, Any] = json.loads(path.read_text("utf-8"))
                 return found

@@ -190,6 +190,7 @@ def test_a_firewall_that_is_declined_is_taken_away_and_comes_back() -> None:
     for host in HOSTS:
         assert "postseal" in on(host, "nft list tables")
         # The host's own rules begin with "flush ruleset".
-        on(host, "systemctl restart nftables; systemctl reload nftables")
-        assert "postseal" in on(host, "nft list tables")
+        for act in ("restart", "reload"):
+            on(host, f"systemctl {act} nftables; sleep 1")
+            assert "postseal" in on(host, "nft list tables"), act
         on(host, "systemctl stop nftables; systemctl start postseal-firewall")

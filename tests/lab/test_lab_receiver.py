@@ -65,7 +65,7 @@ def signed() -> Iterator[str]:
 
 def deliver(raw: str, sender: str = f"bounce@{DOMAIN}", code: int = 250) -> Kept:
     """Hand RAW to the receiver over STARTTLS; what it kept of it."""
-    before = set((LAB_STATE / "mail").glob("*.json"))
+    before = set((LAB_STATE / "mail").glob("[!.]*.json"))
     context = ssl.create_default_context(cafile=str(LAB_STATE / "pki/receiver-ca.crt"))
     context.check_hostname = False  # the address is connected to; the chain is what is checked
     with smtplib.SMTP(RECEIVER, 25, local_hostname=f"mail.{DOMAIN}", timeout=20) as client:
@@ -74,7 +74,7 @@ def deliver(raw: str, sender: str = f"bounce@{DOMAIN}", code: int = 250) -> Kept
         client.mail(sender)
         client.rcpt("c@receiver.test")
         assert client.data(raw.encode())[0] == code
-    new = set((LAB_STATE / "mail").glob("*.json")) - before
+    new = set((LAB_STATE / "mail").glob("[!.]*.json")) - before
     path = next(path for path in new if path.with_suffix(".eml").read_bytes() == raw.encode())
     kept = Kept(path.with_suffix(".eml").read_bytes(), json.loads(path.read_text()))
     for leftover in (path, path.with_suffix(".eml")):

@@ -35,7 +35,7 @@ def _resolver(anchor: str) -> dict[str, Any]:
 
 
 def _log(host: str, since: int) -> str:
-    return on(host, f"journalctl -q --namespace=+postseal -u 'postfix*' -o cat --no-pager --since=@{since}")
+    return on(host, f"journalctl -q --namespace=+postseal -u 'postfix*' -o short --no-pager --since=@{since}")
 
 
 def _queue_id(sent: Outcome) -> str:

@@ -35,7 +35,7 @@ def _serials(server: str) -> list[int]:
 
 
 def _verdicts() -> dict[Path, dict[str, Any]]:
-    return {path: json.loads(path.read_text("utf-8")) for path in (LAB_STATE / "mail").glob("*.json")}
+    return {path: json.loads(path.read_text("utf-8")) for path in (LAB_STATE / "mail").glob("[!.]*.json")}
 
 
 @pytest.fixture(scope="module", autouse=True)

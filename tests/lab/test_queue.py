@@ -223,7 +223,10 @@ def test_a_host_is_emptied_while_the_other_goes_on(ask: Ask) -> None:
     run, _ = ask("drain", f"mail_host={B}", "wait=4s")
     assert "no other mail host that answers takes submissions" in run.output
     # It lasts, whatever becomes of the host's own rules.
-    on(A, "systemctl is-enabled postseal-drain; systemctl restart nftables; systemctl reload nftables")
+    on(
+        A,
+        "systemctl is-enabled postseal-drain; systemctl restart nftables; sleep 1; systemctl reload nftables; sleep 1",
+    )
     with pytest.raises(ConnectionRefusedError), session(A):
         pass
     run, found = ask("queue", "limit=0")

@@ -139,7 +139,7 @@ def deliveries(name: str, connection: Connection, directory: Path, since: float)
     Raises :class:`UnavailableError` with the cause if the host cannot be asked.
     """
     # The host's clock may be behind ours; HOST-11 judges that.
-    command = f"journalctl -q --namespace=+postseal -o cat --since=@{int(since) - 60}"
+    command = f"journalctl -q --namespace=+postseal -o short --since=@{int(since) - 60}"
     return str(
         _as_root(name, connection, directory, f"{command} --grep=': to=<|TLS connection established to '").stdout
     )

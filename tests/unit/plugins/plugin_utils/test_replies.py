@@ -75,6 +75,18 @@ def test_the_level_of_tls_is_that_of_the_connection_to_the_same_server() -> None
         "3F2", "Untrusted", "mx.c.example[2001:db8::1]:25"
     )
     assert (level(log, "3F1"), level(log, "3F2"), level(log, "3F3")) == ("Verified", "Untrusted", "")
+    start = "Nov 28 14:45:37 mail-a postfix/smtp[{}]: "
+    beside = "".join(
+        f"{start.format(process)}{line}\n"
+        for process, line in (
+            (11, "Verified TLS connection established to mx[192.0.2.9]:25: TLSv1.3"),
+            (12, "Trusted TLS connection established to mx[192.0.2.9]:25: TLSv1.3"),
+            (11, "3F4: to=<a@b.example>, relay=mx[192.0.2.9]:25, dsn=2.0.0, status=sent (250 Ok)"),
+            (12, "3F5: to=<a@c.example>, relay=mx[192.0.2.9]:25, dsn=2.0.0, status=sent (250 Ok)"),
+            (13, "3F6: to=<a@c.example>, relay=mx[192.0.2.9]:25, conn_use=2, dsn=2.0.0, status=sent (250 Ok)"),
+        )
+    )
+    assert [level(beside, name) for name in ("3F4", "3F5", "3F6")] == ["Verified", "Trusted", "Trusted"]
     told = explain_deliveries(log)
     assert told[0].endswith(f"Delivered. TLS: Verified ({LEVELS['Verified']}).")
     assert told[1].endswith(f"Delivered. TLS: Untrusted ({LEVELS['Untrusted']}).")
