@@ -80,3 +80,8 @@ def on(host: str, command: str) -> str:
     """Run a shell command as root on a lab host and return its standard output."""
     line = ssh(host, f"sudo -n sh -c {shlex.quote(command)}")
     return subprocess.run(line, check=True, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True).stdout
+
+
+def nftables_forgets(host: str, act: str, table: str) -> None:
+    """Have nftables.service ``restart`` or ``reload``, which forgets all tables; wait until one of ours is back."""
+    on(host, f"systemctl {act} nftables; timeout 20 sh -c 'until nft list tables | grep {table}; do sleep 0.2; done'")

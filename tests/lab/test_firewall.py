@@ -10,7 +10,7 @@ import time
 import pytest
 
 from .applications import ADDRESSES, deploy, login, shop
-from .site import HOSTS, lab_with_input, on, play
+from .site import HOSTS, lab_with_input, nftables_forgets, on, play
 from .transactions import FILES, Desk
 
 # They give both hosts another inventory.
@@ -191,6 +191,5 @@ def test_a_firewall_that_is_declined_is_taken_away_and_comes_back() -> None:
         assert "postseal" in on(host, "nft list tables")
         # The host's own rules begin with "flush ruleset".
         for act in ("restart", "reload"):
-            on(host, f"systemctl {act} nftables; sleep 1")
-            assert "postseal" in on(host, "nft list tables"), act
+            nftables_forgets(host, act, "postseal")
         on(host, "systemctl stop nftables; systemctl start postseal-firewall")

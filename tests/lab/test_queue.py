@@ -16,7 +16,7 @@ import pytest
 from ansible_collections.postseal.mail.plugins.plugin_utils.replies import CODES
 
 from .applications import Application, Outcome, application, arrived, authenticate, copies, deploy, send, session, shop
-from .site import HOSTS, Run, on, play
+from .site import HOSTS, Run, nftables_forgets, on, play
 from .smarthosts import relay, spoil, way
 
 # They give both hosts another inventory.
@@ -223,10 +223,9 @@ def test_a_host_is_emptied_while_the_other_goes_on(ask: Ask) -> None:
     run, _ = ask("drain", f"mail_host={B}", "wait=4s")
     assert "no other mail host that answers takes submissions" in run.output
     # It lasts, whatever becomes of the host's own rules.
-    on(
-        A,
-        "systemctl is-enabled postseal-drain; systemctl restart nftables; sleep 1; systemctl reload nftables; sleep 1",
-    )
+    on(A, "systemctl is-enabled postseal-drain")
+    for act in ("restart", "reload"):
+        nftables_forgets(A, act, "postseal_drain")
     with pytest.raises(ConnectionRefusedError), session(A):
         pass
     run, found = ask("queue", "limit=0")

@@ -14,7 +14,7 @@ from ansible_collections.postseal.mail.plugins.module_utils.mailauth.claims impo
 from ansible_collections.postseal.mail.plugins.module_utils.model.explain import explain
 from ansible_collections.postseal.mail.plugins.module_utils.model.load import Inventory, load
 from ansible_collections.postseal.mail.plugins.module_utils.model.presets import PRESETS
-from ansible_collections.postseal.mail.plugins.module_utils.model.problems import Invalid, InventoryError, Problem
+from ansible_collections.postseal.mail.plugins.module_utils.model.problems import Invalid, Problem
 from ansible_collections.postseal.mail.plugins.module_utils.model.relays import Route
 from ansible_collections.postseal.mail.plugins.module_utils.model.summary import summary
 from ansible_collections.postseal.mail.plugins.module_utils.model.types import Model, Secret
@@ -153,24 +153,6 @@ WRONG_ROUTES: dict[str, tuple[list[dict[str, Any]], str, str]] = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize(
-    ("sender", "refused"),
-    [("s@example.com", True), ("@eu.example.com", True), ("bounces@example.com", False), ("@example.com", False)],
-)
-def test_a_route_names_the_sender_that_mail_leaves_with(sender: str, refused: bool, variables: dict[str, Any]) -> None:
-    variables["postseal_domains"] = [{"name": "example.com", "subdomains": ["eu"], "bounce": "bounces@example.com"}]
-    routes = [{"sender": sender, "via": ["primary"]}, {"default": True, "via": ["direct"]}]
-    said = {**variables, "postseal_relays": [PRIMARY], "postseal_routes": routes}
-    if refused:
-        with pytest.raises(InventoryError, match=r"bounce puts bounces@example\.com in its place"):
-            load(Inventory("production", said, HOSTS), TODAY)
-        return
-    model = load(Inventory("production", said, HOSTS), TODAY)
-    for address in ("shop@example.com", "shop@EU.example.com"):
-        assert choose(model, None, address, "a@example.net").reason == f"sender {sender}"
-    assert choose(model, None, "", "a@example.net").reason == "default"
-
-
 @pytest.mark.parametrize("case", WRONG_ROUTES)
 def test_a_wrong_route_is_refused(case: str, variables: dict[str, Any], problems: Problems) -> None:
     routes, path, fix = WRONG_ROUTES[case]
@@ -286,25 +268,3 @@ def test_the_page_about_relays_has_every_preset() -> None:
         assert f"({preset.source})" in rows[name]
         assert rows[name].endswith("| its own |" if preset.rewrites else f"| `{preset.spf[0]}` |")
         assert preset.regions or f"`{preset.host}`" in rows[name]
-
-
-def test_a_recipient_domain_is_looked_up_in_both_of_its_forms() -> None:
-    routes: list[dict[str, Any]] = [
-        {"recipient_domain": "b\u00fccher.example", "via": ["primary"]},
-        {"default": True, "via": ["direct"]},
-    ]
-    keys = _model([PRIMARY], routes).routes[0].recipient_keys
-    assert keys == ("xn--bcher-kva.example", "b\u00fccher.example")
-
-
-def test_a_sender_that_a_table_takes_for_a_comment_is_refused(variables: dict[str, Any], problems: Problems) -> None:
-    routes = [{"sender": "#1@example.com", "via": ["primary"]}, {"default": True, "via": ["direct"]}]
-    found = problems({**variables, "postseal_relays": [PRIMARY], "postseal_routes": routes})
-    assert [(one.path, "begins a comment" in one.fix) for one in found] == [("postseal_routes[0].sender", True)]
-
-
-def test_who_submits_nothing_has_no_way(variables: dict[str, Any]) -> None:
-    variables["postseal_credentials"][0]["suspended"] = True
-    model = load(Inventory("production", variables, HOSTS), TODAY)
-    with pytest.raises(Invalid, match="submits nothing"):
-        explain(model, "shop@example.com", "a@example.net", "shop")
