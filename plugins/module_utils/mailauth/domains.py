@@ -76,7 +76,7 @@ def _sending(model: Model, domain: Domain) -> Iterator[Claim]:
         yield claim(alias, "CNAME", slots.dkim(selector) if is_key else slots.ALIAS, records.cname(target))
     if domain.tls_rpt:
         yield claim(tlsrpt.record_name(domain.name), "TXT", slots.TLSRPT, tlsrpt.build(domain.tls_rpt))
-    if domain.mta_sts:
+    if domain.mta_sts and domain.mta_sts.id:
         yield claim(mtasts.record_name(domain.name), "TXT", slots.STS, mtasts.build(domain.mta_sts.id))
         if domain.mta_sts.host:
             target = records.cname(domain.mta_sts.host)

@@ -56,10 +56,31 @@ class Dmarc:
 
 @dataclass(frozen=True)
 class MtaSts:
-    """That a domain has an MTA-STS policy (RFC 8461): ``id`` changes with it, ``host`` serves it elsewhere."""
+    """The MTA-STS policy of a domain (RFC 8461): one that the mail hosts serve, or that somebody else does.
 
-    id: str
+    :param id: announces somebody else's policy, and changes with it; ``None``: the mail hosts serve it
+    :param host: who serves somebody else's policy
+    :param mode: ``testing``, ``enforce`` or ``none``
+    :param max_age: for how many seconds senders may remember it
+    :param mx: the hosts that receive mail, ``*.`` for one label
+    """
+
+    id: str | None = None
     host: str | None = None
+    mode: str = "testing"
+    max_age: int = 28 * _DAY
+    mx: tuple[str, ...] = ()
+
+    @property
+    def served(self) -> bool:
+        """Whether the mail hosts serve it."""
+        return self.id is None
+
+
+def covers(pattern: str, host: str) -> bool:
+    """Tell whether an ``mx`` pattern of a policy matches; a wildcard is the leftmost label (RFC 8461 4.1)."""
+    pattern, host = pattern.rstrip(".").lower(), host.rstrip(".").lower()
+    return pattern == host or (pattern.startswith("*.") and host.partition(".")[2] == pattern[2:])
 
 
 @dataclass(frozen=True)

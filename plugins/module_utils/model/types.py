@@ -174,10 +174,7 @@ class Dns:
 
     def provider(self, name: str) -> Provider:
         """Return the provider called ``name``; raises :class:`KeyError` for one the inventory does not define."""
-        for candidate in self.providers:
-            if candidate.name == name:
-                return candidate
-        raise KeyError(name)
+        return {provider.name: provider for provider in self.providers}[name]
 
 
 @dataclass(frozen=True)
@@ -267,6 +264,11 @@ class Model:
         return tuple(domain for domain in self.domains if not domain.parked)
 
     @cached_property
+    def policy_domains(self) -> tuple[Domain, ...]:
+        """The domains whose MTA-STS policy the mail hosts serve."""
+        return tuple(domain for domain in self.domains if domain.mta_sts and domain.mta_sts.served)
+
+    @cached_property
     def named(self) -> frozenset[str]:
         """The domains and zones that the inventory names."""
         return frozenset((*(domain.name for domain in self.domains), *(zone for zone, _ in self.dns.zones)))
@@ -280,10 +282,7 @@ class Model:
 
     def host(self, name: str) -> MailHost:
         """Return the mail host called ``name``; raises :class:`KeyError`."""
-        for candidate in self.hosts:
-            if candidate.name == name:
-                return candidate
-        raise KeyError(name)
+        return {host.name: host for host in self.hosts}[name]
 
     @cached_property
     def _credentials(self) -> dict[str, Credential]:
