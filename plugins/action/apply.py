@@ -15,16 +15,19 @@ from ansible.template import trust_as_template
 
 from ..module_utils.dkim.signing import signing_keys
 from ..module_utils.dkim.states import text
+from ..module_utils.mailauth.mtasts import policy_host, policy_of
 from ..module_utils.model.keyplan import from_dict
 from ..module_utils.model.served import SERVED, served
+from ..module_utils.model.types import Model
 from ..plugin_utils.inventory import load_model
 from ..plugin_utils.remote import RUN, RemoteAction
 from ..plugin_utils.smoke import default_smoke
 
 FIREWALL, CONTAINMENT, SIGNER = "postseal-firewall", "postseal-containment", "rspamd"
-RESOLVER, POLICIES = "unbound", "postfix-mta-sts-resolver"
-SERVICES = ["postfix", "dovecot", SIGNER, "redis-server", RESOLVER, POLICIES, FIREWALL, CONTAINMENT, "postseal-log"]
-PROTOCOLS = ["smtp", "sasl", "milter", "redis", "firewall", "ready", "log", "dns", "socketmap"]
+RESOLVER, POLICIES, POLICY_SERVER = "unbound", "postfix-mta-sts-resolver", "nginx"
+SERVICES = ["postfix", "dovecot", SIGNER, "redis-server", RESOLVER, POLICIES, POLICY_SERVER]
+SERVICES += [FIREWALL, CONTAINMENT, "postseal-log"]
+PROTOCOLS = ["smtp", "sasl", "milter", "redis", "firewall", "ready", "log", "dns", "socketmap", "https"]
 MANAGED = "Managed by Postseal: change the inventory and run the playbook again, not this file."
 
 PLACED = {
@@ -93,9 +96,15 @@ class ActionModule(RemoteAction):
         if not wanted_here(arguments["service"], known):
             if arguments["service"] == FIREWALL and variables["postseal_host"]["firewall"]:
                 return self.call("firewall.remove", {"check": bool(self._task.check_mode)}, variables)
-            if arguments["withdraw"]:
+            if arguments["withdraw"] and (
+                arguments["service"] != POLICY_SERVER or variables["postseal_host"]["policies"]
+            ):
                 return self._withdraw(arguments, variables)
             return {"changed": False, "skipped": True, "skip_reason": "The inventory does not ask for it on this host."}
+        if arguments["service"] == POLICY_SERVER:
+            arguments["watch"] += [
+                f"/etc/letsencrypt/live/mta-sts.{one['domain']}/fullchain.pem" for one in known["policies"]
+            ]
         files = [self._file(entry, variables, known) for entry in arguments["files"]]
         request = {
             "service": arguments["service"],
@@ -144,6 +153,7 @@ class ActionModule(RemoteAction):
         """Return what templates may use besides the play's variables: the model, this host, and its public keys."""
         model = load_model(variables, self._templar)
         known: dict[str, Any] = {"model": model, "this": model.host(str(variables["inventory_hostname"]).lower())}
+        known["policies"] = _policies(model, variables)
         fact = variables.get("postseal_keys")
         if isinstance(fact, Mapping):
             known["keys"] = from_dict({name: fact[name] for name in ("host", "dkim", "tls", "state")})
@@ -185,6 +195,18 @@ class ActionModule(RemoteAction):
         return plain if not plain or plain.endswith("\n") else f"{plain}\n"
 
 
+def _policies(model: Model, variables: Mapping[str, Any]) -> list[dict[str, str]]:
+    """Return domain and text of each MTA-STS policy that the host has a certificate for, in the mode that it is served
+    in (M(postseal.mail.policies)).
+    """
+    held, modes = variables.get("postseal_policy_names", ()), variables.get("postseal_policy_modes", {})
+    return [
+        {"domain": domain.name, "text": policy_of(domain, modes[domain.name]).text}
+        for domain in model.policy_domains
+        if policy_host(domain.name) in held and domain.name in modes
+    ]
+
+
 def _signs(known: Mapping[str, Any]) -> dict[str, Any]:
     """Return the fact that tells which keys the host signs with from now on; only then may those before it retire."""
     return {
@@ -202,13 +224,10 @@ def wanted_here(service: str, known: Mapping[str, Any]) -> bool:
         return bool(model.firewall.enabled)
     if service == CONTAINMENT:
         return bool(model.containment.enabled)
-    if service == RESOLVER:
-        return bool(model.resolves)
-    if service == POLICIES:
-        return bool(model.obeys_mta_sts)
     if service == "redis-server":
         return model.limits.store is not None and model.limits.store.host == known["this"].name
-    return True
+    asked = {RESOLVER: model.resolves, POLICIES: model.obeys_mta_sts, POLICY_SERVER: model.policy_domains}
+    return bool(asked.get(service, True))
 
 
 def described(entries: Iterable[Mapping[str, str]]) -> str:

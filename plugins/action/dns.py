@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from functools import cache
@@ -34,6 +34,7 @@ from ..module_utils.model.keyplan import from_dict
 from ..module_utils.model.load import GROUP
 from ..module_utils.model.rules import zone_provider
 from ..module_utils.model.types import Model
+from ..plugin_utils.announce import Announcements, announcements
 from ..plugin_utils.inventory import load_model, playbook_command
 
 SPEC = {
@@ -61,13 +62,18 @@ class ActionModule(ActionBase):  # type: ignore[misc]  # Ansible ships no type i
         model = load_model(task_vars or {}, self._templar)
         try:
             store = Store(_folder(arguments["store"], task_vars or {}, model))
-            preparation = _prepared(model, arguments, store)
+            policies = _policies(model, arguments)
+            preparation = _prepared(model, arguments, store, policies.ids)
             # Speaking to name servers needs dnspython, whose absence the provider has told by now.
             from ..module_utils.dns.flow import Request, carry_out  # noqa: PLC0415
 
             asked = {name: arguments[name] for name in ("plan", "plan_out", "wait", "keep")}
             request = Request(model.environment, _limits(model), self._task.check_mode, **asked)
             result = carry_out(request, preparation, store, _teller())
+            told = [f"not announced: {why}" for why in policies.withheld.values()]
+            # A run that changes nothing has nothing more to see at its end.
+            due = [] if self._task.check_mode else list(policies.withheld)
+            result |= {"notes": [*result["notes"], *told], "unannounced": due}
             if not (self._task.check_mode or request.plan_out or arguments["rollback"]):
                 result["dkim"] = _under_way(model, arguments["keys"], preparation)
         except DnsError as error:
@@ -82,7 +88,14 @@ def _limits(model: Model) -> Limits:
     return Limits(**asdict(model.dns.limits))
 
 
-def _prepared(model: Model, arguments: dict[str, Any], store: Store) -> Preparation:
+def _policies(model: Model, arguments: dict[str, Any]) -> Announcements:
+    """Return which MTA-STS policies may be announced; the way back announces none that was not before."""
+    if arguments["rollback"] or not model.policy_domains:
+        return Announcements({}, {})
+    return announcements(model, _asking(model))
+
+
+def _prepared(model: Model, arguments: dict[str, Any], store: Store, policies: Mapping[str, str]) -> Preparation:
     """Return the plans for what the inventory wants, or for the way back to what an earlier run found."""
     router = _Router(model)
     seen = store.owned()
@@ -90,7 +103,7 @@ def _prepared(model: Model, arguments: dict[str, Any], store: Store) -> Preparat
         _, saved = store.load(arguments["rollback"])
         options = Options(slot_of=slot_of, lint=rules(model, _asking(model)), last_owned=seen)
         return prepare_restore(saved, router.named, model.environment, _limits(model), options=options)
-    wanted = desired(model, [from_dict(held) for held in arguments["keys"]])
+    wanted = desired(model, [from_dict(held) for held in arguments["keys"]], policies)
     # A run that goes on past zones that fail has other ways to say what it lacks.
     pending = [replace(item, remedy="") for item in wanted.pending] if arguments["apart"] else wanted.pending
     zones = {zone for zone, owned in seen.items() if owned}

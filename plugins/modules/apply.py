@@ -27,6 +27,7 @@ options:
       - redis-server
       - unbound
       - postfix-mta-sts-resolver
+      - nginx
       - postseal-firewall
       - postseal-containment
       - postseal-log
@@ -115,7 +116,7 @@ options:
       protocol:
         description: What the service speaks there.
         type: str
-        choices: [smtp, sasl, milter, redis, firewall, ready, log, dns, socketmap]
+        choices: [smtp, sasl, milter, redis, firewall, ready, log, dns, socketmap, https]
         default: smtp
       port:
         description: TCP port.

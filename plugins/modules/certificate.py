@@ -19,8 +19,10 @@ options:
       - V(answering) makes the host answer the authority on port 80, for itself and, by redirection, for the mail hosts
         that share its names. Every host must do so before the first asks for a certificate.
       - V(present) makes the host hold the certificate.
+      - V(policies) makes the host hold a certificate for each name that MTA-STS policies of C(postseal_domains) are
+        fetched from, each apart from all others. One that cannot be had is a warning, for mail does not depend on it.
     type: str
-    choices: [answering, present]
+    choices: [answering, present, policies]
     default: present
 attributes:
   check_mode: {support: full, description: "Says whether it would ask for a certificate, and why."}
@@ -34,9 +36,17 @@ EXAMPLES = r"""
 - name: Keep the certificate
   postseal.mail.certificate:
     state: present
+
+- name: Keep those of policy hosts
+  postseal.mail.certificate:
+    state: policies
 """
 
 RETURN = r"""
+ansible_facts:
+  description: C(postseal_policy_names), the names that the host has a certificate for.
+  type: dict
+  returned: state is policies and the inventory asks for a policy
 issued:
   description: Whether a certificate was asked for and received.
   type: bool

@@ -129,6 +129,13 @@ rollback:
   description: Id by which this run can be taken back, empty if it wrote nothing.
   type: str
   returned: when plans were applied
+unannounced:
+  description:
+    - Domains whose MTA-STS policy was not announced, or not as the inventory has it, because not every mail host serves
+      it yet; the notes say why. Empty in check mode.
+  type: list
+  elements: str
+  returned: when plans could be made
 notes:
   description: What was left out or taken over and why, such as TLSA records in an unsigned zone.
   type: list

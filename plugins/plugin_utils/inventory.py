@@ -22,7 +22,7 @@ from ..module_utils.model.types import Model
 # How commands in messages begin.
 PLAYBOOK = "ansible-playbook"
 # Facts that actions leave behind; they are not an operator's variables.
-FACTS = ("postseal_keys", "postseal_host", "postseal_signing")
+FACTS = ("postseal_keys", "postseal_host", "postseal_signing", "postseal_policy_names", "postseal_policy_modes")
 # What playbooks/credential.yml read anew after it changed the file that defines the credentials.
 CHANGED, CREDENTIALS = "__postseal_changed", "postseal_credentials"
 

@@ -28,9 +28,20 @@ def default_smoke(service: str, known: Mapping[str, Any], watch: Sequence[str]) 
         return [{"protocol": "dns", "address": RESOLVER, "port": 53, "name": resolver.proven}]
     if service == "postfix-mta-sts-resolver":
         return [{"protocol": "socketmap", "address": "127.0.0.1", "port": POLICIES, "name": "postseal-probe.invalid"}]
+    if service == "nginx":
+        return [_policy_served(known["policies"])]
     if service == "redis-server":
         return [{"protocol": "redis", "address": "127.0.0.1", "port": known["model"].limits.store.port}]
     return _signed(known["model"], known.get("signing", ())) if service == "rspamd" else []
+
+
+def _policy_served(policies: Sequence[Mapping[str, str]]) -> dict[str, Any]:
+    """The first of the policies must be served; without any, the port must be there, at which nobody is known."""
+    probe: dict[str, Any] = {"protocol": "https", "address": "127.0.0.1", "port": 443}
+    if not policies:
+        return probe
+    name = f"mta-sts.{policies[0]['domain']}"
+    return {**probe, "name": name, "certificate": f"/etc/letsencrypt/live/{name}/fullchain.pem"}
 
 
 def _signed(model: Model, keys: Sequence[DkimPublicKey]) -> list[dict[str, Any]]:

@@ -54,7 +54,7 @@ def ensure(arguments: dict[str, Any]) -> dict[str, Any]:
     lineage = Lineage(order.name)
     if arguments.get("check"):
         return _look(order, lineage)
-    with _locked():
+    with locked():
         lineage.recover()
         result = _ensure(order, lineage)
         _settle(order, lineage, arguments.get("settles"))
@@ -202,7 +202,7 @@ exec postfix reload
 
 
 @contextmanager
-def _locked() -> Iterator[None]:
+def locked() -> Iterator[None]:
     """Hold the host's lock on its certificate; raises :class:`HostError` when another run has it."""
     RUN.mkdir(mode=0o755, exist_ok=True)
     handle = os.open(RUN / "certificate.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)

@@ -13,7 +13,7 @@ import re
 from collections.abc import Iterable
 from typing import Any, NamedTuple
 
-from . import firewall, log, lookups
+from . import firewall, log, lookups, policies
 from .parameters import read_settings, wrong_values
 from .queue_files import in_motion
 from .request import FileSpec
@@ -51,6 +51,7 @@ def check(service: Service, stage: Stage, changed: Iterable[str]) -> list[Findin
         firewall.UNIT: check_firewall,
         log.UNIT: check_log,
         lookups.RESOLVER: check_resolver,
+        policies.SERVER: check_policies,
     }.get(service.name)
     # Redis has no checker: whether it takes its configuration shows when it starts, and the old one comes back if not.
     return (own(stage) if own else []) + check_units(service, stage, changed)
@@ -100,11 +101,9 @@ def check_tables(stage: Stage) -> list[Finding]:
     postmap(1): 1 with nothing on standard error is "not found".
     """
     settings = stage.run(["postconf", "-n"]).stdout + stage.run(["postconf", "-P"]).stdout
-    tables = sorted(
-        set(re.findall(r"\b(?:texthash|hash|btree|lmdb|cdb|cidr|pcre|regexp|inline):(?:/[^\s,}]+)", settings))
-    )
+    tables = set(re.findall(r"\b(?:texthash|hash|btree|lmdb|cdb|cidr|pcre|regexp|inline):(?:/[^\s,}]+)", settings))
     findings = []
-    for table in tables:
+    for table in sorted(tables):
         done = stage.run(["postmap", "-q", "postseal-probe.invalid", table])
         findings += _said(f"postmap -q {table}", done.stderr)
     return findings
@@ -126,10 +125,8 @@ def check_dovecot(stage: Stage) -> list[Finding]:
 
 
 def logins_in_doubt(path: str, text: str) -> list[Finding]:
-    """Find lines of the file of logins that would be read otherwise than they are meant.
-
-    A misspelt ``networks`` would open the login to the world, the second line of a login is never looked at. Findings
-    name lines, not their content.
+    """Find lines of the file of logins that would be read otherwise than they are meant: a misspelt ``networks`` would
+    open the login to the world, the second line of a login is never looked at. Findings name lines, not content.
     """
     findings, seen = [], set()
     lines = text.splitlines()
@@ -212,6 +209,14 @@ def check_resolver(stage: Stage) -> list[Finding]:
     if not os.path.exists(stage.paths.live(lookups.ROOT_KEY)):
         return [finding for finding in found if lookups.ROOT_KEY not in finding.text]
     return found or ([Finding("unbound-checkconf", f"exit code {done.returncode}")] if done.returncode else [])
+
+
+def check_policies(stage: Stage) -> list[Finding]:
+    """nginx(8) must end with 0 and complain of nothing."""
+    done = stage.run([policies.PROGRAM, "-t", "-q", "-c", policies.CONF])
+    return _said("nginx", done.stderr) or (
+        [Finding("nginx", f"exit code {done.returncode}")] if done.returncode else []
+    )
 
 
 def check_units(service: Service, stage: Stage, changed: Iterable[str]) -> list[Finding]:

@@ -10,7 +10,7 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
-from . import firewall, keys, settled
+from . import firewall, keys, policies, settled
 from .errors import HostError
 from .request import Paths
 from .session import ssh_session
@@ -20,12 +20,13 @@ SUPPORTED = {"debian": ("12", "13")}
 
 def gather(arguments: dict[str, Any]) -> dict[str, Any]:
     """Return ``{"release", "python", "packages": {name: version}, "ssh", "keys", "settled": {thing: request},
-    "firewall"}``.
+    "firewall", "policies": {domain: mode}}``.
 
     ``packages`` in the result holds only those of the ``packages`` asked about that are fully installed (dpkg state
     ``installed``); ``ssh`` is how the controller comes in (:class:`.session.Session`); ``keys`` is what
-    :func:`keys.read` returns, or null where it cannot be told yet; ``firewall`` is whether ours is there. Raises
-    :class:`HostError` without root and on a release that is not supported.
+    :func:`keys.read` returns, or null where it cannot be told yet; ``firewall`` is whether ours is there; ``policies``
+    are the MTA-STS policies that are served. Raises :class:`HostError` without root and on a release that is not
+    supported.
     """
     if os.geteuid() != 0:
         raise HostError("this needs root on the host; set become: true or connect as root (ansible_become)")
@@ -37,6 +38,7 @@ def gather(arguments: dict[str, Any]) -> dict[str, Any]:
         "keys": _keys(),
         "settled": settled.settled(Paths()),
         "firewall": firewall.there(),
+        "policies": policies.served(),
     }
 
 

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 from .errors import HostError
 
 TLS = ("none", "starttls", "wrapped")
-PROTOCOLS = ("smtp", "sasl", "milter", "redis", "firewall", "ready", "log", "dns", "socketmap")
+PROTOCOLS = ("smtp", "sasl", "milter", "redis", "firewall", "ready", "log", "dns", "socketmap", "https")
 # Indexed databases a table can be compiled to; all other table types are read as they are (postmap(1)).
 MAPS = ("", "lmdb", "hash", "btree")
 
@@ -64,6 +64,7 @@ class Probe(NamedTuple):
     A TCP ``port`` on ``address`` speaks SMTP with ``tls``; a Unix ``socket`` speaks Dovecot's authentication protocol
     (``sasl``) or the milter protocol, or is no socket but a file that is there while the service works (``ready``).
     ``certificate`` is the file whose first certificate must be the one served.
+    A server of policies (``https``) must give the MTA-STS policy of ``name``, or without a name just be there.
     A resolver (``dns``) must give a signed answer about ``name``, a table (``socketmap``) any answer about it.
     ``login``, ``sender`` and ``recipient`` describe a message that must be accepted.
     """

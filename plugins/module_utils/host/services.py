@@ -13,7 +13,7 @@ import subprocess
 from collections.abc import Iterable
 from typing import NamedTuple
 
-from . import firewall, log, lookups
+from . import firewall, log, lookups, policies
 from .errors import HostError
 from .request import Paths, Probe
 
@@ -72,6 +72,7 @@ KINDS = {
         # The first answer takes it down from the root, with all signatures.
         Kind(lookups.RESOLVER, lookups.RESOLVER_PROGRAMS, lookups.RESOLVER_CONF, (), 20.0, 20.0),
         Kind(lookups.POLICIES, lookups.POLICIES_PROGRAMS, lookups.POLICIES_CONF, (), 20.0, 20.0),
+        Kind(policies.SERVER, (policies.PROGRAM,), policies.CONF, (), 10.0, 5.0),
         Kind(
             firewall.UNIT,
             ("/usr/sbin/nft",),

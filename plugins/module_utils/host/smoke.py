@@ -13,21 +13,20 @@ import re
 import socket
 from collections.abc import Iterable
 
-from . import firewall, log, lookups
+from . import firewall, log, lookups, policies
 from .request import Paths, Probe
 
 # A busy host has answered a healthy glance after more than two seconds. Dovecot's authentication server is held up for
 # five when it starts and its penalty service is switched off: it keeps trying to reach that.
-TIMEOUTS = {"smtp": 5.0, "milter": 5.0, "sasl": 12.0, "redis": 5.0, "dns": 10.0, "socketmap": 10.0}
+TIMEOUTS = {"smtp": 5.0, "milter": 5.0, "sasl": 12.0, "redis": 5.0, "dns": 10.0, "socketmap": 10.0, "https": 5.0}
 # 450: a name that cannot be looked up now; it says nothing about this host's configuration.
 NO_FAULT_AT_RCPT = (450,)
 COUNTERS = "/etc/redis/postseal.conf"
 HELO = "postseal-probe.invalid"  # RFC 2606: a name that never is anybody's
 STRANGER = "postmaster@postseal-probe.invalid"
 
-
-# What is looked at without a connection.
-UNCONNECTED = ("ready", "firewall", "log")
+# What is looked at without a connection, and what is asked something else than mail.
+UNCONNECTED, ASKED = ("ready", "firewall", "log"), (*lookups.PROTOCOLS, "https")
 
 
 class ProbeError(Exception):
@@ -53,8 +52,8 @@ def glance(probe: Probe, paths: Paths, *, thorough: bool = False) -> str:
                 return _milter_handshake(link)
             if probe.protocol == "redis":
                 return _redis_handshake(link, paths)
-            if probe.protocol in lookups.PROTOCOLS:
-                return _looked_up(link, probe, thorough=False)
+            if probe.protocol in ASKED:
+                return _looked_up(link, probe, paths, thorough=False)
             if probe.tls != "wrapped":
                 _greeted(link)
             elif thorough:
@@ -65,9 +64,11 @@ def glance(probe: Probe, paths: Paths, *, thorough: bool = False) -> str:
         raise ProbeError(f"{probe}: {problem}") from None
 
 
-def _looked_up(link: socket.socket, probe: Probe, *, thorough: bool) -> str:
-    """Ask a resolver or a table. A glance asks what it knows by itself: a run that changes nothing asks nobody else."""
-    if probe.protocol == "dns":
+def _looked_up(link: socket.socket, probe: Probe, paths: Paths, *, thorough: bool) -> str:
+    """Ask a resolver, a table or a server. A glance asks what it knows by itself, at nobody else's cost."""
+    if probe.protocol == "https":
+        wrong = policies.answers(_secure(link, probe, paths), probe.name) if thorough and probe.name else ""
+    elif probe.protocol == "dns":
         wrong = lookups.resolves(link, probe.name if thorough else lookups.OWN)
     else:
         wrong = lookups.answers(link, probe.name if thorough else lookups.NO_DOMAIN)
@@ -102,8 +103,8 @@ def examine(probe: Probe, paths: Paths, *, trusted: bool = False) -> str:
             _examine_milter(probe, paths)
             return ""
         with _connect(probe, paths) as link:
-            if probe.protocol in lookups.PROTOCOLS:
-                return _looked_up(link, probe, thorough=True)
+            if probe.protocol in ASKED:
+                return _looked_up(link, probe, paths, thorough=True)
             _examine_smtp(link, probe, paths, login="")
         if trusted and probe.login:
             with _connect(probe, paths) as link:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from types import MappingProxyType
 
 from ..dkim.states import PRESENT, REMOVED, REVOKED, KeyState, united
 from ..dns.claims import Claim, Pending
@@ -16,7 +17,7 @@ from ..dns.errors import PlanError
 from ..dns.records import Key
 from ..model.keys import DkimPublicKey, HostKeys
 from ..model.types import MailHost, Model
-from . import caa, dkim, records, slots, spf
+from . import caa, dkim, mtasts, records, slots, spf
 from .domains import Maker, domain_records, maker_for
 
 
@@ -37,9 +38,10 @@ def desired_claims(model: Model, keys: Iterable[HostKeys]) -> tuple[Claim, ...]:
     return desired(model, keys).claims
 
 
-def desired(model: Model, keys: Iterable[HostKeys]) -> Desired:
+def desired(model: Model, keys: Iterable[HostKeys], policies: Mapping[str, str] = MappingProxyType({})) -> Desired:
     """Return all claims of ``model`` with the public keys of its hosts, and those that wait for a key.
 
+    ``policies`` are the ids of the MTA-STS policies that were seen to be served, by domain; the others wait.
     Raises :class:`~..dns.errors.PlanError` when two hosts hold different keys for one domain and selector.
     """
     known = {found.host: found for found in keys}
@@ -49,6 +51,7 @@ def desired(model: Model, keys: Iterable[HostKeys]) -> Desired:
         *_tlsa(model, known),
         *_caa(model),
         *(item for domain in model.domains for item in domain_records(model, domain)),
+        *_policies(model, policies),
         *_dkim(model, known.values()),
     ]
     claims = tuple(dict.fromkeys(item for item in items if isinstance(item, Claim)))
@@ -79,11 +82,11 @@ def _shared_records(model: Model) -> Iterator[Claim]:
         yield from _addresses(_maker(model, shared, "postseal_submission.hostname"), model.hosts)
 
 
-def _addresses(maker: Maker, hosts: Sequence[MailHost]) -> Iterator[Claim]:
+def _addresses(maker: Maker, hosts: Sequence[MailHost], name: str = "") -> Iterator[Claim]:
     for host in hosts:
         for rrtype, addresses in (("A", host.ipv4), ("AAAA", host.ipv6)):
             for address in addresses:
-                yield maker.claim(maker.anchor, rrtype, slots.ADDRESS, address)
+                yield maker.claim(name or maker.anchor, rrtype, slots.ADDRESS, address)
 
 
 def _tlsa(model: Model, keys: Mapping[str, HostKeys]) -> Iterator[Claim | Pending]:
@@ -108,10 +111,26 @@ def _caa(model: Model) -> Iterator[Claim]:
         return
     values = [caa.issue(said.issuer, account, said.methods) for account in said.accounts or (None,)]
     values += [caa.iodef(said.iodef)] if said.iodef else []
-    for name in dict.fromkeys(name for host in model.hosts for name in model.service_names(host)):
+    services = dict.fromkeys(name for host in model.hosts for name in model.service_names(host))
+    policies = (mtasts.policy_host(domain.name) for domain in model.policy_domains)
+    for name in (*services, *policies):
         maker = _maker(model, name, "postseal_tls.caa")
         for value in values:
             yield maker.claim(name, "CAA", slots.caa_of(value), value)
+
+
+def _policies(model: Model, seen: Mapping[str, str]) -> Iterator[Claim | Pending]:
+    """Every mail host serves the policies: addresses, not an alias, so that CAA can stand beside them."""
+    for domain in model.policy_domains:
+        host = mtasts.policy_host(domain.name)
+        maker = maker_for(model, domain)
+        yield from _addresses(maker, model.hosts, host)
+        name = mtasts.record_name(domain.name)
+        if domain.name in seen:
+            yield maker.claim(name, "TXT", slots.STS, mtasts.build(seen[domain.name]))
+        else:
+            reason = "its policy is not served by every mail host yet"
+            yield Pending(name, "TXT", slots.STS.label, domain.name, reason)
 
 
 def _dkim(model: Model, keys: Iterable[HostKeys]) -> Iterator[Claim | Pending]:

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from ..dns.findings import Finding, Lint
 from ..dns.records import Key, RRset, Value
 from ..model.types import Model
-from . import lint_names, lint_spf, lint_text
+from . import lint_names, lint_spf, lint_text, mtasts
 from .claims import desired_claims
 from .rules import Resolve, View
 
@@ -33,6 +33,7 @@ def rules(model: Model, resolve: Resolve) -> Lint:
 def judge(view: View) -> Iterator[Finding]:
     """Yield every finding about the sets in ``view.ours`` that exist."""
     services = {name for host in view.model.hosts for name in view.model.service_names(host)}
+    services |= {mtasts.policy_host(domain.name) for domain in view.model.policy_domains}
     for key in sorted(view.ours & view.rrsets.keys()):
         yield from lint_names.check_sizes(view, key)
         yield from _of_type(view, key)

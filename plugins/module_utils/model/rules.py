@@ -21,6 +21,7 @@ def check(model: Model, collector: Collector) -> None:
     _senders(model, collector)
     _overlaps(model, collector)
     _parked(model, collector)
+    _receiving(model, collector)
     _grace(model, collector)
     _names(model, collector)
     _probe(model, collector)
@@ -133,6 +134,25 @@ def _parked(model: Model, collector: Collector) -> None:
         if logins or domain.name in senders:
             who = f"credential {logins[0]}" if logins else f"sender {senders[domain.name]}"
             collector.add(path, f"is parked, and {who} would send as it; remove one of the two")
+
+
+def _receiving(model: Model, collector: Collector) -> None:
+    """Mail for a domain goes to hosts that take it, and mail hosts take none from outside: 25 is closed."""
+    ours = {name for host in model.hosts for name in model.service_names(host)}
+    for name in sorted(ours) if model.policy_domains else ():
+        if name.startswith("mta-sts."):
+            fix = (
+                "is a name for MTA-STS policies (RFC 8461 3.2), which have certificates of their own; take another one"
+            )
+            collector.add("group postseal_submission", fix, name)
+    for index, domain in enumerate(model.domains):
+        policy = domain.mta_sts.mx if domain.mta_sts else ()
+        named = [(f"mx[{at}].host", mx.host) for at, mx in enumerate(domain.mx)]
+        named += [("mta_sts.mx", name) for name in policy if name not in {mx.host for mx in domain.mx}]
+        for key, host in named:
+            if host in ours:
+                fix = "takes no mail from other servers, only from applications; name the server that receives mail"
+                collector.add(f"postseal_domains[{index}].{key}", fix, host)
 
 
 def _grace(model: Model, collector: Collector) -> None:

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import Any
 
 from . import values
+from .domains import covers
 from .problems import Collector, Invalid, Section, elements
 from .types import Dkim, Dmarc, Domain, MtaSts, Mx, Spf
 
@@ -20,7 +21,10 @@ _SPF_KEYS = ("include", "all", "merge")
 _DKIM_KEYS = ("algorithms", "delegate", "rotate_every", "prepublish", "grace", "revoke")
 REVOKE = ("empty_p", "remove")
 _DMARC_KEYS = ("policy", "subdomain_policy", "nonexistent_policy", "testing", "rua", "alignment")
-_STS_KEYS = ("id", "host")
+_STS_KEYS = ("mode", "max_age", "mx", "id", "host")
+STS_MODES = ("testing", "enforce", "none")
+# RFC 8461 3.2 has a year as the most, and 8.3 a day as little.
+_STS_AGES = (86400, 31557600)
 # What still makes sense for a domain without mail.
 _PARKED_KEYS = ("name", "parked", "dmarc", "adopt")
 
@@ -45,6 +49,7 @@ def _domain(value: Any, path: str, collector: Collector) -> Domain | None:
         domain = _parked(name or "", said, adopt)
     else:
         spf = said.section("spf", _SPF_KEYS)
+        mx = tuple(mx for at, element in said.items("mx") if (mx := _mx(element, at, collector)) is not None)
         domain = Domain(
             name=name or "",
             spf=Spf(
@@ -54,9 +59,9 @@ def _domain(value: Any, path: str, collector: Collector) -> Domain | None:
             ),
             dkim=_dkim(said),
             dmarc=_dmarc(said.section("dmarc", _DMARC_KEYS)),
-            mx=tuple(mx for at, element in said.items("mx") if (mx := _mx(element, at, collector)) is not None),
+            mx=mx,
             tls_rpt=_tls_rpt(said),
-            mta_sts=_mta_sts(said.section("mta_sts", _STS_KEYS)) if said.has("mta_sts") else None,
+            mta_sts=_mta_sts(said.section("mta_sts", _STS_KEYS), mx) if said.has("mta_sts") else None,
             adopt=adopt,
             subdomains=said.each("subdomains", _below(name)) if name else (),
             bounce=said.get("bounce", values.mail_address, None),
@@ -128,10 +133,40 @@ def _tls_rpt(domain: Section) -> tuple[str, ...]:
     return uris
 
 
-def _mta_sts(said: Section) -> MtaSts | None:
-    policy = said.require("id", _policy_id, "give the policy an id that changes with it, like the day")
-    host = said.get("host", values.domain_name, None)
-    return None if policy is None else MtaSts(policy, host)
+def _mta_sts(said: Section, mx: tuple[Mx, ...]) -> MtaSts | None:
+    """Return the policy that the mail hosts serve, or with ``id`` the announcement of one that somebody else serves."""
+    if said.has("id") or said.has("host"):
+        for key in ("mode", "max_age", "mx"):
+            if said.has(key):
+                fix = "has no meaning beside id and host, which are for a policy that somebody else serves; remove one"
+                said.collector.add(said.at(key), fix, said.values[key])
+        policy = said.require("id", _policy_id, "give the policy an id that changes with it, like the day")
+        host = said.get("host", values.domain_name, None)
+        return None if policy is None else MtaSts(policy, host)
+    mode = said.get("mode", values.choice(STS_MODES), MtaSts.mode)
+    patterns = said.each("mx", _pattern)
+    if mode != "none" and not patterns and not mx and not said.values.get("mx"):
+        fix = (
+            "is missing; list the hosts that receive mail for the domain, as mx of the domain, or here if its MX "
+            "records are not this inventory's to publish"
+        )
+        said.collector.add(said.at("mx"), fix)
+    for one in mx if patterns else ():
+        if not any(covers(pattern, one.host) for pattern in patterns):
+            said.collector.add(
+                said.at("mx"), f"leaves out {one.host}, which is the domain's mx; add it", list(patterns)
+            )
+    max_age = said.get("max_age", values.duration, MtaSts.max_age)
+    if not _STS_AGES[0] <= max_age <= _STS_AGES[1]:
+        said.collector.add(said.at("max_age"), "must be from 1d to 365d; weeks are usual", said.values["max_age"])
+    return MtaSts(None, None, mode, max_age, patterns or tuple(dict.fromkeys(one.host for one in mx)))
+
+
+def _pattern(value: Any) -> str:
+    """A host, or ``*.`` and what is after its first label (RFC 8461 4.1)."""
+    written = values.text(value)
+    below = values.domain_name(written.removeprefix("*."))
+    return f"*.{below}" if written.startswith("*.") else below
 
 
 def _policy_id(value: Any) -> str:

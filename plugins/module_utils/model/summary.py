@@ -79,7 +79,8 @@ def _credential(item: Credential) -> str:
 def _domain(domain: Domain) -> str:
     if domain.parked:
         return "parked, neither sends nor receives"
-    return f"DKIM {' and '.join(domain.dkim.algorithms)}, DMARC p={domain.dmarc.policy}"
+    policy = f", serves MTA-STS in mode {domain.mta_sts.mode}" if domain.mta_sts and domain.mta_sts.served else ""
+    return f"DKIM {' and '.join(domain.dkim.algorithms)}, DMARC p={domain.dmarc.policy}{policy}"
 
 
 def _provider(provider: Provider) -> str:

@@ -46,7 +46,9 @@ def test_a_secret_file_is_for_root_alone_unless_said_otherwise() -> None:
 
 
 def test_an_unknown_service_is_refused_with_the_known_ones() -> None:
-    with pytest.raises(HostError, match="is none of dovecot, postfix, postfix-mta-sts-resolver, postseal-containment"):
+    with pytest.raises(
+        HostError, match="is none of dovecot, nginx, postfix, postfix-mta-sts-resolver, postseal-containment"
+    ):
         services.service_for("exim")
 
 

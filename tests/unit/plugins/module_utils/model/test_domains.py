@@ -140,7 +140,21 @@ def test_everything_that_can_be_said_of_a_domain() -> None:
         ({"dmarc": {"pct": 50}}, "dmarc.pct", "is not a key"),
         ({"tls_rpt": ["http://a.example"]}, "tls_rpt[0]", "mailto: with an address, or an https://"),
         ({"tls_rpt": []}, "tls_rpt", "must not be empty"),
-        ({"mta_sts": {}}, "mta_sts.id", "is missing"),
+        ({"mta_sts": {}}, "mta_sts.mx", "list the hosts that receive mail"),
+        ({"mta_sts": {"host": "policy.example.net"}}, "mta_sts.id", "is missing"),
+        ({"mta_sts": {"id": 1, "mode": "testing"}}, "mta_sts.mode", "has no meaning beside id and host"),
+        ({"mta_sts": {"mode": "report", "mx": ["a.example.net"]}}, "mta_sts.mode", "must be one of"),
+        ({"mta_sts": {"mx": ["*.*.example.net"]}}, "mta_sts.mx[0]", "not a valid domain name"),
+        ({"mta_sts": {"mx": ["a.example.net"], "max_age": "1h"}}, "mta_sts.max_age", "from 1d to 365d"),
+        (
+            {"mx": [{"host": "b.example.net"}], "mta_sts": {"mx": ["a.example.net"]}},
+            "mta_sts.mx",
+            "leaves out b.example.net",
+        ),
+        ({"mx": [{"host": "mail-a.example.com"}]}, "mx[0].host", "takes no mail from other servers"),
+        ({"mta_sts": {"mx": ["mail-a.example.com"]}}, "mta_sts.mx", "takes no mail from other servers"),
+        ({"parked": True, "mta_sts": {}}, "mta_sts", "no meaning for a parked domain"),
+        ({"parked": True, "mx": [{"host": "mx.example.net"}]}, "mx", "no meaning for a parked domain"),
         ({"mta_sts": {"id": "2026-11-21"}}, "mta_sts.id", "letters and digits"),
         ({"mta_sts": {"id": "x" * 33}}, "mta_sts.id", "letters and digits"),
         ({"mta_sts": {"id": True}}, "mta_sts.id", "must be text"),
@@ -200,3 +214,28 @@ def test_caa_follows_the_issuer() -> None:
 def test_wrong_caa_is_named(problems: Problems, tls: dict[str, Any], path: str, fix: str) -> None:
     found = problems({**SMALLEST, "postseal_tls": tls})
     assert any(problem.path == f"postseal_tls.caa.{path}" and fix in problem.fix for problem in found), found
+
+
+@pytest.mark.parametrize(
+    ("said", "expected"),
+    [
+        ({}, MtaSts(mode="testing", max_age=28 * 86400, mx=("mx.example.net",))),
+        (
+            {"mode": "enforce", "max_age": "2w", "mx": ["*.example.net"]},
+            MtaSts(mode="enforce", max_age=14 * 86400, mx=("*.example.net",)),
+        ),
+        ({"mode": "none", "max_age": "1d"}, MtaSts(mode="none", max_age=86400, mx=("mx.example.net",))),
+    ],
+)
+def test_a_policy_of_our_own_names_the_hosts_that_receive(said: dict[str, Any], expected: MtaSts) -> None:
+    domain = {"name": "example.com", "mx": [{"host": "mx.example.net"}], "mta_sts": said}
+    model = _load(postseal_domains=[domain, {"name": "example.net", "mta_sts": {"id": 1}}])
+    assert model.domains[0].mta_sts == expected
+    assert [one.name for one in model.policy_domains] == ["example.com"]
+
+
+def test_a_mail_host_is_not_called_like_a_policy_host(problems: Problems) -> None:
+    domain = {"name": "example.com", "mta_sts": {"mx": ["mx.example.net"]}}
+    said = {**SMALLEST, "postseal_domains": [domain], "postseal_submission": {"hostname": "mta-sts.example.com"}}
+    (found,) = problems(said)
+    assert (found.path, found.value) == ("group postseal_submission", "'mta-sts.example.com'")
