@@ -29,6 +29,7 @@ ORDER = (
     "test_nothing_lost.py",
     "test_secrets.py",
     "test_log.py",
+    "test_policies.py",
     "",
 )
 # What the hosts serve: by which test run and after how many failures they were brought to it, or another inventory.

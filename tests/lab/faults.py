@@ -139,6 +139,14 @@ ROUNDS: tuple[tuple[Fault, ...], ...] = (
             ("DMARC-3", SHOP),
         ),
         records("SPF asks for reverse names", (shop("", "TXT", f'"v=spf1 {OURS} ptr -all"'),), ("SPF-5", SHOP)),
+        # The policy of the domain does not name it either.
+        records(
+            "mail goes to a host that takes none",
+            (shop("", "MX", f"10 {A}."),),
+            ("MX-1", SHOP),
+            ("MX-2", SHOP),
+            ("STS-2", SHOP),
+        ),
         records("no consent to reports", (shop("parked.test._report._dmarc", "TXT"),), ("DMARC-2", SHOP)),
     ),
     (

@@ -20,6 +20,7 @@ from ansible_collections.postseal.mail.tests.verify.proof.outcome import (
     NotApplicableError,
     NotTestedError,
 )
+from ansible_collections.postseal.mail.tests.verify.proof.sts import announced
 from ansible_collections.postseal.mail.tests.verify.proof.targets import Endpoint
 
 
@@ -130,8 +131,13 @@ def test_tls_reports(domain: Domain, claims: Claims) -> None:
 
 
 @check("STS-1")
-def test_mta_sts(domain: Domain, claims: Claims) -> None:
-    _expect_claims(claims, "sts", (domain.name,), "the inventory announces no MTA-STS policy")
+def test_mta_sts(domain: Domain, claims: Claims, observed: Observer, evidence: list[str]) -> None:
+    if domain.mta_sts is None or not domain.mta_sts.served:
+        _expect_claims(claims, "sts", (domain.name,), "the inventory announces no MTA-STS policy")
+        return
+    served = announced(domain, observed.policies(domain))
+    evidence.append(f"the id of the policy that is served is {served}")
+    _expect_all(claims.announcing(domain, served))
 
 
 @check("DMARC-2")

@@ -100,7 +100,14 @@ def test_mx_leads_to_hosts(domain: Domain, observed: Observer) -> None:
     if domain.parked:
         raise NotApplicableError("the domain is parked: it receives nothing")
     rules = ("mx-address", "mx-alias", "mx-null", "mx-unresolved", "mx-null-sender")
-    expect_none(observed.published[domain.name].result().findings, rules)
+    seen = observed.published[domain.name].result()
+    expect_none(seen.findings, rules)
+    hosts = observed.model.hosts
+    ours = {name for host in hosts for name in observed.model.service_names(host)}
+    closed = ours & {str(mx).split()[-1].rstrip(".") for mx in seen.values[domain.name, "MX"]}
+    if closed:
+        fix = f"Name the servers that receive mail, not {', '.join(sorted(closed))}"
+        raise CheckFailedError(f"{', '.join(sorted(closed))} takes no mail from other servers", fix=fix)
 
 
 @check("PARK-1")
@@ -147,8 +154,9 @@ def test_the_signatures_last(spf_name: str, observed: Observer, evidence: list[s
 def test_mta_sts_policy_is_served(domain: Domain, observed: Observer, evidence: list[str]) -> None:
     if domain.mta_sts is None:
         raise NotApplicableError("the inventory announces no MTA-STS policy")
-    policy = observed.sts[domain.name].result()
-    evidence.append(" ".join(policy.text.split()))
+    fetched = observed.policies(domain)
+    evidence += dict.fromkeys(" ".join(one.text.split()) for one in fetched)
     found = observed.published[domain.name].result().values[domain.name, "MX"]
     exchanges = [host for host in (str(mx).split()[-1].rstrip(".") for mx in found) if host]
-    expect_policy(policy, exchanges)
+    for one in fetched:
+        expect_policy(domain, one, exchanges)

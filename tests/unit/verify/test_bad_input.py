@@ -18,6 +18,7 @@ import dns.message
 import dns.rcode
 import dns.rrset
 import pytest
+from ansible_collections.postseal.mail.plugins.module_utils.mailauth import policyhost
 from ansible_collections.postseal.mail.tests.verify.proof import mailbox, names, sts
 from ansible_collections.postseal.mail.tests.verify.proof.hosts import Connection, collect
 from ansible_collections.postseal.mail.tests.verify.proof.manners import errors_borne, pipelining
@@ -106,7 +107,7 @@ def _other_id(query: dns.message.Message) -> bytes:
 @pytest.fixture(autouse=True)
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(names, "SECONDS", 0.3)
-    monkeypatch.setattr(sts, "SECONDS", 1.0)
+    monkeypatch.setattr(policyhost, "SECONDS", 1.0)
 
 
 def _nothing(query: dns.message.Message) -> bytes:

@@ -219,6 +219,6 @@ def test_a_running_service_with_more_in_reach_than_it_needs_is_named() -> None:
 
 @pytest.mark.parametrize(("resolves", "obeys"), [(True, True), (True, False), (False, False)])
 def test_what_outbound_mail_stands_on_must_run_where_it_is_wanted(resolves: bool, obeys: bool) -> None:
-    model: Any = SimpleNamespace(resolves=resolves, obeys_mta_sts=obeys)
+    model: Any = SimpleNamespace(resolves=resolves, obeys_mta_sts=obeys, policy_domains=())
     assert ("unbound" in services(model), "postfix-mta-sts-resolver" in services(model)) == (resolves, obeys)
     assert {"postfix", "dovecot", "rspamd"} <= set(services(model))

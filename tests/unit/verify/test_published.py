@@ -10,6 +10,9 @@ from typing import Any
 
 import pytest
 from ansible_collections.postseal.mail.plugins.module_utils.dns.findings import ERROR, WARNING, Finding
+from ansible_collections.postseal.mail.plugins.module_utils.mailauth.mtasts import policy_of
+from ansible_collections.postseal.mail.plugins.module_utils.mailauth.policyhost import Fetched
+from ansible_collections.postseal.mail.plugins.module_utils.model.types import Domain, MtaSts
 from ansible_collections.postseal.mail.tests.verify.proof.observe import Signatures
 from ansible_collections.postseal.mail.tests.verify.proof.outcome import (
     CheckFailedError,
@@ -17,12 +20,14 @@ from ansible_collections.postseal.mail.tests.verify.proof.outcome import (
     NotTestedError,
 )
 from ansible_collections.postseal.mail.tests.verify.proof.published import expect_none
-from ansible_collections.postseal.mail.tests.verify.proof.sts import Policy, expect_policy
+from ansible_collections.postseal.mail.tests.verify.proof.sts import announced, expect_policy
 from ansible_collections.postseal.mail.tests.verify.test_published import test_the_signatures_last as judge_until
 from ansible_collections.postseal.mail.tests.verify.test_published import test_the_zone_is_signed as judge_signed
 
 NAME = "shop.example"
 POLICY = "version: STSv1\r\nmode: enforce\r\nmx: mx1.example.net\r\nmx: *.example.org\r\nmax_age: 604800\r\n"
+ELSEWHERE = Domain(NAME, mta_sts=MtaSts("1"))
+OWN = Domain(NAME, mta_sts=MtaSts(None, None, "enforce", 604800, ("mx1.example.net", "*.example.org")))
 HOSTS = ["mx1.example.net", "a.example.org"]
 
 
@@ -60,27 +65,38 @@ def test_a_zone_is_signed_only_if_the_resolver_says_so() -> None:
 
 
 def test_a_policy_that_covers_every_host_passes() -> None:
-    expect_policy(Policy(200, "text/plain", POLICY), HOSTS)
+    expect_policy(ELSEWHERE, Fetched(200, "text/plain", POLICY), HOSTS)
 
 
 @pytest.mark.parametrize(
     ("policy", "words"),
     [
-        (Policy(failure="the certificate is not valid"), "certificate"),
-        (Policy(301, "text/plain", ""), "status 301"),
-        (Policy(200, "text/html", POLICY), "text/html"),
-        (Policy(200, "text/plain", POLICY.replace("STSv1", "STSv2")), "version"),
-        (Policy(200, "text/plain", POLICY.replace("enforce", "none")), "mode is none"),
-        (Policy(200, "text/plain", POLICY.replace("604800", "60")), "max_age is 60"),
-        (Policy(200, "text/plain", POLICY.replace("604800", "x")), "max_age is x"),
-        (Policy(200, "text/plain", POLICY.replace("mx1", "mx2")), "mx1.example.net"),
-        (Policy(200, "text/plain", POLICY.replace("*.example.org", "example.org")), "a.example.org"),
-        (Policy(200, "text/plain", ""), "max_age is missing"),
+        (Fetched(failure="the certificate is not valid"), "certificate"),
+        (Fetched(301, "text/plain", ""), "status 301"),
+        (Fetched(200, "text/html", POLICY), "text/html"),
+        (Fetched(200, "text/plain", POLICY.replace("STSv1", "STSv2")), "version"),
+        (Fetched(200, "text/plain", POLICY.replace("enforce", "none")), "mode is none"),
+        (Fetched(200, "text/plain", POLICY.replace("604800", "60")), "max_age is 60"),
+        (Fetched(200, "text/plain", POLICY.replace("604800", "x")), "max_age is x"),
+        (Fetched(200, "text/plain", POLICY.replace("mx1", "mx2")), "mx1.example.net"),
+        (Fetched(200, "text/plain", POLICY.replace("*.example.org", "example.org")), "a.example.org"),
+        (Fetched(200, "text/plain", POLICY.partition("max_age")[0]), "max_age is missing"),
+        (Fetched(200, "text/plain", ""), "STSv1"),
     ],
 )
-def test_what_is_wrong_with_a_policy_is_named(policy: Policy, words: str) -> None:
+def test_what_is_wrong_with_a_policy_is_named(policy: Fetched, words: str) -> None:
     with pytest.raises(CheckFailedError, match=words.replace(".", r"\.")):
-        expect_policy(policy, HOSTS)
+        expect_policy(ELSEWHERE, policy, HOSTS)
+
+
+def test_a_policy_of_ours_is_the_one_that_the_inventory_asks_for_or_is_tested_before() -> None:
+    expect_policy(OWN, Fetched(200, "text/plain", POLICY), HOSTS)
+    expect_policy(OWN, Fetched(200, "text/plain", POLICY.replace("enforce", "testing")), HOSTS)
+    with pytest.raises(CheckFailedError, match="not the one that the inventory asks for"):
+        expect_policy(OWN, Fetched(200, "text/plain", POLICY.replace("604800", "604801")), HOSTS)
+    assert announced(OWN, [Fetched(200, "text/plain", POLICY)] * 2) == policy_of(OWN).id
+    with pytest.raises(NotTestedError, match="STS-2"):
+        announced(OWN, [Fetched(failure="silent"), Fetched(failure="silent")])
 
 
 def _finding(rule: str, name: str = NAME, rrtype: str = "TXT", severity: str = ERROR) -> Finding:

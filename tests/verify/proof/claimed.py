@@ -13,6 +13,7 @@ from ansible_collections.postseal.mail.plugins.module_utils.dns.records import V
 from ansible_collections.postseal.mail.plugins.module_utils.mailauth.claims import desired
 from ansible_collections.postseal.mail.plugins.module_utils.model.keyplan import from_dict, relevant
 from ansible_collections.postseal.mail.plugins.module_utils.model.keys import HostKeys
+from ansible_collections.postseal.mail.plugins.module_utils.model.types import Domain
 
 from .names import Answer
 from .observe import Observed, Observer
@@ -58,6 +59,12 @@ class Claims:
             for claim in claims
             if claim.slot.label.startswith(label) and claim.anchor in owners
         ]
+
+    def announcing(self, domain: Domain, policy: str) -> list[Asked]:
+        """Return the claim that announces the MTA-STS policy with the id ``policy``, with the answers."""
+        claims = desired(self._observed.model, (), {domain.name: policy}).claims
+        own = (claim for claim in claims if claim.slot.label == "sts" and claim.anchor == domain.name)
+        return [(claim, self._ask(claim.name, claim.type)) for claim in own]
 
     def announced(self, owner: str) -> tuple[Value, ...]:
         """Return the TLSA data at ``owner`` on all authoritative servers; raises NotTestedError if one is silent."""

@@ -52,6 +52,7 @@ UNITS = (
     "redis-server.service",
     "unbound.service",
     "postfix-mta-sts-resolver.service",
+    "nginx.service",
     "postseal-guard.service",
 )
 PARAMETERS = (

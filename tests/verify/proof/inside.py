@@ -49,6 +49,7 @@ UNITS = {
     "rspamd": ("rspamd.service",),
     "unbound": ("unbound.service",),
     "postfix-mta-sts-resolver": ("postfix-mta-sts-resolver.service",),
+    "nginx": ("nginx.service",),
     "postseal-containment": ("postseal-containment.service",),
     "postseal-guard": ("postseal-guard.service",),
 }
@@ -123,8 +124,12 @@ def renewing(units: Mapping[str, Mapping[str, str]]) -> str:
 
 def services(model: Model) -> list[str]:
     """Return which services every mail host needs by the inventory."""
-    outbound = [("unbound", model.resolves), ("postfix-mta-sts-resolver", model.obeys_mta_sts)]
-    return ["postfix", "dovecot", "rspamd", *(name for name, wanted in outbound if wanted)]
+    further = [
+        ("unbound", model.resolves),
+        ("postfix-mta-sts-resolver", model.obeys_mta_sts),
+        ("nginx", model.policy_domains),
+    ]
+    return ["postfix", "dovecot", "rspamd", *(name for name, wanted in further if wanted)]
 
 
 def running(units: Mapping[str, Mapping[str, str]], service: str) -> bool:

@@ -15,9 +15,11 @@ from pathlib import Path
 from threading import Semaphore
 from typing import Any, Generic, ParamSpec, TypeVar
 
+from ansible_collections.postseal.mail.plugins.module_utils.mailauth.policyhost import Fetched
 from ansible_collections.postseal.mail.plugins.module_utils.mailauth.spf_check import Verdict
 from ansible_collections.postseal.mail.plugins.module_utils.model.types import (
     Credential,
+    Domain,
     MailHost,
     Model,
     Probe,
@@ -172,7 +174,13 @@ class Observer:
         }
 
         self.published = {d.name: self._start(published.judge, model, d, self.names) for d in model.domains}
-        self.sts = {d.name: self._start(sts.fetch, d.name, self.names, ca) for d in model.domains if d.mta_sts}
+        elsewhere = [domain.name for domain in model.domains if domain.mta_sts and not domain.mta_sts.served]
+        self.sts = {name: self._start(sts.fetch, name, self.names, ca) for name in elsewhere}
+        everywhere = [address for host in model.hosts for address in host.addresses]
+        self.own_sts = {
+            domain.name: self._start(sts.fetch_own, domain.name, self.names, ca, everywhere)
+            for domain in model.policy_domains
+        }
         senders = [(domain.name, host.addresses) for domain in model.sending_domains for host in model.hosts]
         senders += [(host.name, host.addresses) for host in model.hosts]
         self._spf = {
@@ -212,6 +220,12 @@ class Observer:
         if part in facts["problems"]:
             raise NotTestedError(f"{part} of {host.name}: {facts['problems'][part]}")
         return facts[part]
+
+    def policies(self, domain: Domain) -> tuple[Fetched, ...]:
+        """Return what was fetched as the MTA-STS policy of ``domain``."""
+        if domain.name in self.own_sts:
+            return self.own_sts[domain.name].result()
+        return (self.sts[domain.name].result(),)
 
     def spf(self, name: str) -> dict[str, Observed[Verdict]]:
         """Return by address what SPF makes of it under ``name``, a domain or a HELO name; empty if it never sends."""
