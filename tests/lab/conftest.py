@@ -25,6 +25,7 @@ ORDER = (
     "test_firewall.py",
     "test_senders.py",
     "test_limits.py",
+    "test_pace.py",
     "test_queue.py",
     "test_nothing_lost.py",
     "test_secrets.py",

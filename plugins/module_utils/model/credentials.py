@@ -90,3 +90,13 @@ class Credential:
     def previous_ends_at(self) -> int | None:
         """Seconds since the epoch from which on the previous password is not valid any more."""
         return None if self.previous_until is None else end_of(self.previous_until)
+
+
+@dataclass(frozen=True)
+class Probe:
+    """The message that the proof sends: by which credential, to whom, and where the controller can read it."""
+
+    credential: str
+    secret: Secret
+    recipient: str
+    mailbox: str

@@ -10,9 +10,9 @@ from . import values
 from .credentials import Credential
 from .outbound import DANE, DANE_ONLY
 from .problems import Invalid
-from .relays import DIRECT, ENCRYPT, IMPLICIT, MAY, NONE, VERIFY, Relay, Route
+from .relays import DIRECT, ENCRYPT, IMPLICIT, MAY, NONE, VERIFY, Relay
 from .types import Model
-from .ways_rules import choose
+from .ways_rules import Choice, choose
 
 
 def explain(model: Model, sender: str, recipient: str, credential: str | None = None) -> list[str]:
@@ -32,7 +32,7 @@ def explain(model: Model, sender: str, recipient: str, credential: str | None = 
         choice = choose(model, item, sender, recipient)
         who = f"{item.login} sends as {sender or '<>'}" if item else "a mail host sends a bounce or notice"
         domain = recipient.rpartition("@")[2]
-        lines += [f"{who} to {recipient}: by the route of {choice.reason}", *_steps(model, choice.route, domain)]
+        lines += [f"{who} to {recipient}: by the route of {choice.reason}", *_steps(model, choice, domain)]
     return lines
 
 
@@ -58,14 +58,19 @@ def _may(credential: Credential, sender: str) -> bool:
     return sender in credential.senders or f"@{sender.rpartition('@')[2]}" in credential.senders
 
 
-def _steps(model: Model, route: Route, domain: str) -> Iterable[str]:
+def _steps(model: Model, choice: Choice, domain: str) -> Iterable[str]:
+    route, paced = choice.route, None if choice.by_login else model.paced.get(domain)
     relays = {relay.name: relay for relay in model.relays}
     for number, name in enumerate(route.via, 1):
         relay = relays.get(name)
         servers = f"{DIRECT}: the recipient domain's own servers (MX), {_tls(model, domain)}"
         yield f"  {number}. {_step(relay) if relay else servers}"
     yield "  a temporary failure or no connection moves it on; what nobody takes waits in the queue"
-    yield f"  Postfix calls this way {model.transports.of(route).target}"
+    if paced:
+        yield f"  its pace: to {paced.receiver} ({', '.join(paced.receiver.domains)})"
+    elif DIRECT in route.via:
+        yield f"  its pace where it goes directly: {model.pace.concurrency} connections to {domain} at one time"
+    yield f"  Postfix calls this way {(paced or model.transports.of(route)).target}"
 
 
 def _step(relay: Relay) -> str:

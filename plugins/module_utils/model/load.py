@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from datetime import date
 from typing import Any
 
-from . import outbound_read, rules, values, ways_rules
+from . import outbound_read, pace_read, rules, values, ways_rules
 from .applications import read_credentials, read_probe, read_rate
 from .credentials import Rate
 from .defences import SendingLimits
@@ -33,6 +33,7 @@ VARIABLES = (
     "postseal_relays",
     "postseal_routes",
     "postseal_outbound_tls",
+    "postseal_pace",
     "postseal_limits",
     "postseal_firewall",
     "postseal_containment",
@@ -96,7 +97,7 @@ def load(inventory: Inventory, today: date) -> Model:
     store = read_store(limits, hosts, counted)
     relays = read_relays(variables)
     routes = read_routes(variables)
-    outbound = outbound_read.read_outbound(variables)
+    outbound, pace = outbound_read.read_outbound(variables), pace_read.read_pace(variables)
     firewall, log = read_firewall(variables), read_log(variables)
     if dns is None or tls is None:
         raise InventoryError(collector.problems)
@@ -116,10 +117,12 @@ def load(inventory: Inventory, today: date) -> Model:
         relays,
         routes,
         outbound,
+        pace,
     )
     rules.check(model, collector)
     ways_rules.check(model, collector)
     outbound_read.check(model, collector)
+    pace_read.check(model, collector)
     if collector.problems:
         raise InventoryError(collector.problems)
     return model

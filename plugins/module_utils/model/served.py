@@ -25,7 +25,7 @@ def served(model: Model) -> str:
     credentials = [replace(one, previous_hash=None, previous_until=None) for one in model.credentials]
     domains = [(domain.name, domain.subdomains) for domain in model.sending_domains]
     limited = (model.submission, model.limits, model.containment, model.log)
-    parts = (model.hosts, domains, credentials, limited, model.relays, model.routes)
+    parts = (model.hosts, domains, credentials, limited, model.relays, model.routes, model.pace)
     return hashlib.sha256(json.dumps(parts, default=_plain).encode()).hexdigest()[:16]
 
 

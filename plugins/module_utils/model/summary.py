@@ -24,6 +24,7 @@ def summary(model: Model) -> list[str]:
         *(f"relay {relay.name}: {_relay(relay)}" for relay in model.relays),
         *(f"mail {_criterion(route)} leaves via {', then '.join(route.via)}" for route in model.routes if model.relays),
         *([f"mail to other servers: {_outbound(model)}"] if model.delivers_directly else []),
+        *([f"pace: {_pace(model)}"] if model.delivers_directly else []),
         *(_spf_warning(relay) for relay in unannounced(model)),
     ]
 
@@ -43,6 +44,14 @@ def _outbound(model: Model) -> str:
     said = [f"{destination.tls} to {destination.domain}" for destination in outbound.destinations]
     policies = ["MTA-STS policies are obeyed"] if outbound.mta_sts else []
     return ", ".join([f"tls {outbound.default}", *said, *policies])
+
+
+def _pace(model: Model) -> str:
+    receivers = {paced.receiver.name: paced.receiver for paced in model.paced.values()}.values()
+    said = [
+        f"{one.name} one message in {one.delay}s" if one.delay else f"{one.name} {one.concurrency}" for one in receivers
+    ]
+    return "; ".join(filter(None, [f"{model.pace.concurrency} connections to a domain at one time", ", ".join(said)]))
 
 
 def _criterion(route: Route) -> str:

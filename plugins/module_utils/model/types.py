@@ -12,10 +12,11 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from ipaddress import ip_network
 
-from .credentials import Credential, Quota, Rate
+from .credentials import Credential, Probe, Quota, Rate
 from .defences import Bounces, Containment, CounterStore, Firewall, Log, SendingLimits, Spike
 from .domains import Dkim, Dmarc, Domain, MtaSts, Mx, Spf
 from .outbound import OutboundTls
+from .pace import Pace, Paced, by_domain
 from .providers import Cloudflare, OctoDns, PowerDns, Provider, Rfc2136, Route53, Tsig, ZoneFile
 from .relays import DIRECT, Relay, Route
 from .secret import Secret
@@ -178,16 +179,6 @@ class Dns:
 
 
 @dataclass(frozen=True)
-class Probe:
-    """The message that the proof sends: by which credential, to whom, and where the controller can read it."""
-
-    credential: str
-    secret: Secret
-    recipient: str
-    mailbox: str
-
-
-@dataclass(frozen=True)
 class Model:
     """One environment, whole and valid.
 
@@ -209,11 +200,17 @@ class Model:
     relays: tuple[Relay, ...] = ()
     routes: tuple[Route, ...] = (Route((DIRECT,)),)
     outbound: OutboundTls = field(default_factory=OutboundTls)
+    pace: Pace = field(default_factory=Pace)
 
     @cached_property
     def transports(self) -> Transports:
         """What Postfix needs for the routes."""
         return build(self.relays, self.routes)
+
+    @cached_property
+    def paced(self) -> dict[str, Paced]:
+        """Recipient domain -> the transport by which its receiver gets mail at its own pace."""
+        return by_domain(self.pace.receivers, self.routes, self.transports)
 
     @cached_property
     def delivers_directly(self) -> bool:

@@ -58,6 +58,7 @@ class Choice:
 
     route: Route
     reason: str
+    by_login: bool = False
 
 
 def by_login(model: Model, credential: Credential) -> Choice | None:
@@ -65,10 +66,10 @@ def by_login(model: Model, credential: Credential) -> Choice | None:
     for route in model.routes:
         for name in route.credentials:
             if name in (credential.login, credential.name):
-                return Choice(route, f"credential {credential.login}")
+                return Choice(route, f"credential {credential.login}", by_login=True)
     for route in model.routes:
         if credential.stream in route.streams:
-            return Choice(route, f"stream {credential.stream} of credential {credential.login}")
+            return Choice(route, f"stream {credential.stream} of credential {credential.login}", by_login=True)
     return None
 
 
