@@ -25,8 +25,11 @@ from ..plugin_utils.smoke import default_smoke
 
 FIREWALL, CONTAINMENT, SIGNER = "postseal-firewall", "postseal-containment", "rspamd"
 RESOLVER, POLICIES, POLICY_SERVER = "unbound", "postfix-mta-sts-resolver", "nginx"
-SERVICES = ["postfix", "dovecot", SIGNER, "redis-server", RESOLVER, POLICIES, POLICY_SERVER]
-SERVICES += [FIREWALL, CONTAINMENT, "postseal-log"]
+WARM_UP = "postseal-warm-up"
+SERVICES = [
+    *("postfix", "dovecot", SIGNER, "redis-server", RESOLVER, POLICIES, POLICY_SERVER),
+    *(FIREWALL, CONTAINMENT, WARM_UP, "postseal-log"),
+]
 PROTOCOLS = ["smtp", "sasl", "milter", "redis", "firewall", "ready", "log", "dns", "socketmap", "https"]
 MANAGED = "Managed by Postseal: change the inventory and run the playbook again, not this file."
 
@@ -219,14 +222,17 @@ def _signs(known: Mapping[str, Any]) -> dict[str, Any]:
 
 def wanted_here(service: str, known: Mapping[str, Any]) -> bool:
     """Say whether the model asks for ``service`` on this host: one counts for all, others are optional."""
-    model = known["model"]
-    if service == FIREWALL:
-        return bool(model.firewall.enabled)
-    if service == CONTAINMENT:
-        return bool(model.containment.enabled)
-    if service == "redis-server":
-        return model.limits.store is not None and model.limits.store.host == known["this"].name
-    asked = {RESOLVER: model.resolves, POLICIES: model.obeys_mta_sts, POLICY_SERVER: model.policy_domains}
+    model, this = known["model"], known["this"].name
+    store, warm_up = model.limits.store, model.pace.warm_up
+    asked = {
+        FIREWALL: model.firewall.enabled,
+        CONTAINMENT: model.containment.enabled,
+        WARM_UP: warm_up is not None and warm_up.concerns(this),
+        RESOLVER: model.resolves,
+        POLICIES: model.obeys_mta_sts,
+        POLICY_SERVER: bool(model.policy_domains),
+        "redis-server": store is not None and store.host == this,
+    }
     return bool(asked.get(service, True))
 
 

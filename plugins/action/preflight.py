@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from datetime import date
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
 
@@ -46,4 +46,4 @@ class ActionModule(ActionBase):  # type: ignore[misc]  # Ansible ships no type i
             collector.add(found.place, found.reason)
         if collector.problems:
             raise AnsibleActionFail(describe(collector.problems, variables))
-        return {"changed": False, "msg": summary(model), "environment": model.environment}
+        return {"changed": False, "msg": summary(model, datetime.now(tz=UTC).date()), "environment": model.environment}

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import Any
 
 from ansible.errors import AnsibleActionFail
@@ -32,7 +33,7 @@ class ActionModule(ActionBase):  # type: ignore[misc]  # Ansible ships no type i
         _, said = self.validate_argument_spec(SPEC)
         model = load_model(task_vars or {}, self._templar)
         try:
-            lines = explain(model, said["sender"], said["recipient"], said["credential"])
+            lines = explain(model, said["sender"], said["recipient"], said["credential"], datetime.now(tz=UTC).date())
         except Invalid as problem:
             raise AnsibleActionFail(f"from {said['sender']} to {said['recipient']}: {problem}") from None
         return {"changed": False, "msg": lines}

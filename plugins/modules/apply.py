@@ -30,6 +30,7 @@ options:
       - nginx
       - postseal-firewall
       - postseal-containment
+      - postseal-warm-up
       - postseal-log
   withdraw:
     description:

@@ -16,7 +16,7 @@ pytestmark = pytest.mark.usefixtures("standing_site")
 THINGS = {"http01", "certificate", "dovecot", "rspamd", "postfix", "postseal-firewall", "postseal-log"}
 THINGS |= {"unbound", "postfix-mta-sts-resolver"}
 # That they are not there is noted as well.
-THINGS |= {"redis-server", "postseal-containment"}
+THINGS |= {"redis-server", "postseal-containment", "postseal-warm-up"}
 # What happens on the host, how to take it back, and what is not settled meanwhile. {host} is the host's full name.
 DRIFT: dict[str, tuple[str, str, set[str]]] = {
     "a file is edited": ("echo '# x' >> /etc/postfix/main.cf", "sed -i '$d' /etc/postfix/main.cf", {"postfix"}),

@@ -59,7 +59,7 @@ def test_listeners(mail_host: MailHost, observed: Observer) -> None:
 @check("HOST-4")
 def test_services_run(mail_host: MailHost, observed: Observer) -> None:
     units = observed.host_facts(mail_host, "units")
-    wanted = services(observed.model)
+    wanted = services(observed.model, mail_host.name)
     seen = {name: f"{name} does not run" for name in wanted if not running(units, name)}
     for name in wanted:
         if name not in seen and not enabled(units, name):

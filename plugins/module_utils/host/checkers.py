@@ -17,10 +17,14 @@ from . import firewall, log, lookups, policies
 from .parameters import read_settings, wrong_values
 from .queue_files import in_motion
 from .request import FileSpec
-from .services import UNITS, Service, unit_files, unit_setting
+from .services import UNITS, WARM_UP, Service, unit_files, unit_setting
 from .session import ssh_session
 from .stage import Stage, execute
 
+NO_RELOAD = (
+    *("redis-server", firewall.UNIT, "postseal-containment", WARM_UP),
+    *(log.UNIT, lookups.RESOLVER, lookups.POLICIES),
+)
 LOGIN_KEYS = frozenset(("hash", "former", "ends", "expires", "networks", "revoked", "suspended"))
 
 
@@ -291,8 +295,7 @@ def must_restart(service: Service, stage: Stage, changed: Iterable[str]) -> bool
     """Say whether a reload would leave the service as it is: a changed unit, a program that knows no reload, and for
     Postfix other interfaces (postconf(5), inet_interfaces and inet_protocols: "you need to stop and start").
     """
-    no_reload = ("redis-server", firewall.UNIT, "postseal-containment", log.UNIT, lookups.RESOLVER, lookups.POLICIES)
-    if unit_files(changed) or service.name in no_reload:
+    if unit_files(changed) or service.name in NO_RELOAD:
         return True
     if service.name != "postfix":
         return False

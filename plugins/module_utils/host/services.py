@@ -18,6 +18,7 @@ from .errors import HostError
 from .request import Paths, Probe
 
 UNITS = "/etc/systemd/system/"
+WARM_UP = "postseal-warm-up"
 VENDOR_UNITS = "/usr/lib/systemd/system"
 PROPERTIES = "Id,LoadState,ActiveState,UnitFileState,NRestarts,MainPID"
 # A unit that links elsewhere, or is made by a generator, is started at boot without being "enabled" itself.
@@ -81,13 +82,14 @@ KINDS = {
             10.0,
             5.0,
         ),
-        Kind(
-            "postseal-containment",
-            ("/usr/bin/python3",),
-            "/etc/postseal/containment.py",
-            (Probe(protocol="ready", socket="/run/postseal-containment/ready"),),
-            15.0,
-            5.0,
+        *(
+            Kind(
+                unit, ("/usr/bin/python3",), program, (Probe(protocol="ready", socket=f"/run/{unit}/ready"),), 15.0, 5.0
+            )
+            for unit, program in (
+                ("postseal-containment", "/etc/postseal/containment.py"),
+                (WARM_UP, "/etc/postseal/warm_up.py"),
+            )
         ),
         Kind(
             log.UNIT,
@@ -121,6 +123,7 @@ class Service:
         # The unit that is enabled, and the one whose state is the daemon's own. They differ on Debian 12, where
         # postfix.service runs /bin/true and stays active whatever becomes of postfix@-.service.
         self.unit = f"{kind.name}.service"
+        self.sockets = (f"{kind.name}.socket",) if kind.name == WARM_UP else ()  # stopped and started with it
         self.daemon = "postfix@-.service" if kind.name == "postfix" and _postfix_is_wrapped() else self.unit
 
     def installed(self) -> bool:
@@ -162,7 +165,7 @@ class Service:
         """Stop and start the service, forgetting earlier failures: five of them in 10 s would forbid the start."""
         self._beware()
         _systemctl("reset-failed", self.unit, self.daemon)
-        _systemctl("restart", self.daemon)
+        _systemctl("restart", *self.sockets, self.daemon)
 
     def start(self) -> None:
         """Start the service, now and at every boot."""
@@ -185,7 +188,7 @@ class Service:
 
     def stop(self, *, disable: bool) -> None:
         """Stop the service, and with ``disable`` do not start it at boot."""
-        _systemctl("stop", *dict.fromkeys((self.daemon, self.unit)))
+        _systemctl("stop", *dict.fromkeys((self.daemon, self.unit, *self.sockets)))
         if disable:
             _systemctl("disable", self.unit)
         _systemctl("reset-failed", self.unit, self.daemon)

@@ -5,21 +5,25 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from datetime import date
 
 from . import values
 from .credentials import Credential
 from .outbound import DANE, DANE_ONLY
 from .problems import Invalid
-from .relays import DIRECT, ENCRYPT, IMPLICIT, MAY, NONE, VERIFY, Relay
+from .relays import DIRECT, ENCRYPT, IMPLICIT, MAY, NONE, VERIFY, Relay, Route
 from .types import Model
 from .ways_rules import Choice, choose
 
 
-def explain(model: Model, sender: str, recipient: str, credential: str | None = None) -> list[str]:
+def explain(
+    model: Model, sender: str, recipient: str, credential: str | None = None, today: date | None = None
+) -> list[str]:
     """Return lines for each credential that may send as ``sender``, or for ``credential`` alone.
 
     :param sender: an address; empty or ``<>`` for bounces and other mail of the hosts themselves
     :param credential: name or login
+    :param today: the day (UTC) whose number of a warm-up is told
     :raises Invalid: an address is none, or nobody may send as it
     """
     sender = "" if sender in ("", "<>") else values.mail_address(sender)
@@ -33,6 +37,8 @@ def explain(model: Model, sender: str, recipient: str, credential: str | None = 
         who = f"{item.login} sends as {sender or '<>'}" if item else "a mail host sends a bounce or notice"
         domain = recipient.rpartition("@")[2]
         lines += [f"{who} to {recipient}: by the route of {choice.reason}", *_steps(model, choice, domain)]
+        if item and today and choice.route.via[0] == DIRECT:
+            lines += warming(model, choice.route, today)
     return lines
 
 
@@ -71,6 +77,21 @@ def _steps(model: Model, choice: Choice, domain: str) -> Iterable[str]:
     elif DIRECT in route.via:
         yield f"  its pace where it goes directly: {model.pace.concurrency} connections to {domain} at one time"
     yield f"  Postfix calls this way {(paced or model.transports.of(route)).target}"
+
+
+def warming(model: Model, route: Route, today: date) -> Iterable[str]:
+    """Say how many messages each mail host with a new address sends directly ``today``, and where the others go."""
+    warm_up = model.pace.warm_up
+    if warm_up is None:
+        return
+    number = warm_up.on(today)
+    hosts = ", ".join(warm_up.hosts) or "each mail host"
+    if number is None:
+        yield f"  warm-up: over since {warm_up.over}; remove postseal_pace.warm_up"
+    else:
+        rest = ", then ".join(route.via[1:])
+        said = f"on {today} {hosts} sends {number} messages directly, and more by {rest}"
+        yield f"  warm-up: {said}; no limit from {warm_up.over}"
 
 
 def _step(relay: Relay) -> str:

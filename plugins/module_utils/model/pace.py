@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from .relays import DIRECT, Route
 from .spellings import spellings
 from .transports import Transport, Transports
+from .warm_up import WarmUp
 
 _LONGEST = 40
 
@@ -77,10 +78,12 @@ class Pace:
     """How fast mail leaves directly.
 
     :param concurrency: connections at one time to one recipient domain that no receiver has
+    :param warm_up: how many messages a new address sends a day; ``None``: as many as there are
     """
 
     concurrency: int = 10
     receivers: tuple[Receiver, ...] = BUILT_IN
+    warm_up: WarmUp | None = None
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import replace
+from datetime import date
 from typing import Any
 
 from . import values
@@ -14,12 +15,18 @@ from .pace import BUILT_IN, Pace, Receiver, by_domain
 from .problems import Collector, Invalid, Section, nearest
 from .relays import DIRECT
 from .types import Model
+from .warm_up import WarmUp
 
 VARIABLE = "postseal_pace"
-PACE_KEYS = ("concurrency", "receivers")
+PACE_KEYS = ("concurrency", "receivers", "warm_up")
 RECEIVER_KEYS = ("domains", "concurrency", "rate")
+WARM_UP_KEYS = ("start", "first_day", "growth", "until", "hosts")
 _MOST_CONNECTIONS = 100  # processes of one service (postconf(5), default_process_limit)
 _RATE = re.compile(r"([1-9][0-9]{0,8})\s*/\s*(m|h)")
+_HOUR = 3600
+_MOST_A_DAY = 10**7
+_FAR = 2900
+_LEAST_GROWTH, _MOST_GROWTH = 1.01, 10
 
 
 def read_pace(variables: Section) -> Pace:
@@ -28,6 +35,7 @@ def read_pace(variables: Section) -> Pace:
     return Pace(
         concurrency=said.get("concurrency", values.integer(1, _MOST_CONNECTIONS), Pace.concurrency),
         receivers=_receivers(said),
+        warm_up=_warm_up(said) if said.has("warm_up") else None,
     )
 
 
@@ -70,12 +78,30 @@ def _receiver(said: Section, name: str, before: Receiver | None, known: tuple[st
     return replace(mine, domains=(*before.domains, *domains)) if before else mine
 
 
+def _warm_up(pace: Section) -> WarmUp | None:
+    said = pace.section("warm_up", WARM_UP_KEYS)
+    start = said.require("start", _start, "give the first day on which mail leaves directly, like 2027-01-15")
+    number = values.integer(1, _MOST_A_DAY)
+    first, until = said.get("first_day", number, WarmUp.first_day), said.get("until", number, WarmUp.until)
+    growth = said.get("growth", _growth, WarmUp.growth)
+    hosts = said.each("hosts", values.domain_name)
+    if said.values.get("hosts") == []:
+        said.collector.add(said.at("hosts"), "is empty; list the mail hosts with a new address, or remove it")
+    if first >= until:
+        fix = f"must be above first_day, which is {first}: it is the number at which the limit ends"
+        said.collector.add(said.at("until"), fix, until)
+        return None
+    return None if start is None else WarmUp(start, first, growth, until, hosts)
+
+
 def check(model: Model, collector: Collector) -> None:
-    """Note a pace without mail that it is about."""
+    """Note a pace without mail that it is about, and a warm-up that nobody takes the rest of."""
     paced = by_domain(model.pace.receivers, model.routes, model.transports)
     for receiver in model.pace.receivers:
         if receiver.said and receiver.domains and not any(domain in paced for domain in receiver.domains):
             _check_idle(model, receiver, collector)
+    if model.pace.warm_up:
+        _check_warm_up(model, model.pace.warm_up, collector)
 
 
 def _check_idle(model: Model, receiver: Receiver, collector: Collector) -> None:
@@ -88,6 +114,27 @@ def _check_idle(model: Model, receiver: Receiver, collector: Collector) -> None:
     else:
         fix = f"has no effect: postseal_routes sends none of its domains to {DIRECT} first; remove it"
     collector.add(path, fix)
+
+
+def _check_warm_up(model: Model, warm_up: WarmUp, collector: Collector) -> None:
+    path = f"{VARIABLE}.warm_up"
+    names = [host.name for host in model.hosts]
+    for host in warm_up.hosts:
+        if host not in names:
+            hint = nearest(host, names) or f"they are {', '.join(names)}"
+            collector.add(f"{path}.hosts", f"is not a mail host; {hint}", host)
+    if not any(route.via[0] == DIRECT for route in model.routes):
+        fix = (
+            f"has no effect: no route begins with {DIRECT}; say via: [{DIRECT}, RELAY] in postseal_routes, or remove it"
+        )
+        collector.add(path, fix)
+    for index, route in enumerate(model.routes):
+        if route.via == (DIRECT,):
+            fix = (
+                f"leads to {DIRECT} alone, so nobody takes what exceeds the number of a day (postseal_pace.warm_up);"
+                f" name a relay behind it: via: [{DIRECT}, RELAY]"
+            )
+            collector.add(f"postseal_routes[{index}].via", fix, DIRECT)
 
 
 def _name(value: Any) -> str:
@@ -109,3 +156,16 @@ def _delay(value: Any) -> int:
             "must be at most 60/m, which is 3600/h: Postfix sends one message a second; say concurrency instead"
         )
     return -(-seconds // count)
+
+
+def _start(value: Any) -> date:
+    day = values.day(value)
+    if day.year >= _FAR:
+        raise Invalid("is too far away; must be the first day on which mail leaves directly, like 2027-01-15")
+    return day
+
+
+def _growth(value: Any) -> float:
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not _LEAST_GROWTH <= value <= _MOST_GROWTH:
+        raise Invalid(f"must be a number from {_LEAST_GROWTH} to {_MOST_GROWTH}, by which each day has more, like 1.5")
+    return float(value)

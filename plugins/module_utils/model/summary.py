@@ -4,14 +4,17 @@
 
 from __future__ import annotations
 
+from datetime import date
+
 from .providers import Cloudflare, OctoDns, PowerDns, Provider, Rfc2136, Route53
 from .relays import ENCRYPT, IMPLICIT, MAY, VERIFY, Relay, Route
 from .types import Credential, Domain, Model
+from .warm_up import WarmUp
 from .ways_rules import unannounced
 
 
-def summary(model: Model) -> list[str]:
-    """Return one line per part of ``model``; no secret is in them."""
+def summary(model: Model, today: date | None = None) -> list[str]:
+    """Return one line per part of ``model`` on the day ``today`` (UTC); no secret is in them."""
     names = sorted({name for host in model.hosts for name in model.service_names(host)})
     return [
         f"environment {model.environment}",
@@ -25,6 +28,7 @@ def summary(model: Model) -> list[str]:
         *(f"mail {_criterion(route)} leaves via {', then '.join(route.via)}" for route in model.routes if model.relays),
         *([f"mail to other servers: {_outbound(model)}"] if model.delivers_directly else []),
         *([f"pace: {_pace(model)}"] if model.delivers_directly else []),
+        *(_warm_up(model.pace.warm_up, today) if model.pace.warm_up and today else []),
         *(_spf_warning(relay) for relay in unannounced(model)),
     ]
 
@@ -52,6 +56,14 @@ def _pace(model: Model) -> str:
         f"{one.name} one message in {one.delay}s" if one.delay else f"{one.name} {one.concurrency}" for one in receivers
     ]
     return "; ".join(filter(None, [f"{model.pace.concurrency} connections to a domain at one time", ", ".join(said)]))
+
+
+def _warm_up(warm_up: WarmUp, today: date) -> list[str]:
+    number = warm_up.on(today)
+    if number is None:
+        return [f"WARNING: the warm-up is over since {warm_up.over}; remove postseal_pace.warm_up"]
+    who = ", ".join(warm_up.hosts) or "each mail host"
+    return [f"warm-up: today {who} sends {number} messages directly; no limit from {warm_up.over}"]
 
 
 def _criterion(route: Route) -> str:

@@ -4,11 +4,14 @@
 
 from __future__ import annotations
 
+from datetime import date
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from ansible_collections.postseal.mail.plugins.module_utils.host.survey import CONFINEMENT
+from ansible_collections.postseal.mail.plugins.module_utils.model.pace import Pace
+from ansible_collections.postseal.mail.plugins.module_utils.model.warm_up import WarmUp
 from ansible_collections.postseal.mail.tests.verify.proof.inside import (
     CONFINED,
     enabled,
@@ -219,6 +222,14 @@ def test_a_running_service_with_more_in_reach_than_it_needs_is_named() -> None:
 
 @pytest.mark.parametrize(("resolves", "obeys"), [(True, True), (True, False), (False, False)])
 def test_what_outbound_mail_stands_on_must_run_where_it_is_wanted(resolves: bool, obeys: bool) -> None:
-    model: Any = SimpleNamespace(resolves=resolves, obeys_mta_sts=obeys, policy_domains=())
-    assert ("unbound" in services(model), "postfix-mta-sts-resolver" in services(model)) == (resolves, obeys)
-    assert {"postfix", "dovecot", "rspamd"} <= set(services(model))
+    model: Any = SimpleNamespace(resolves=resolves, obeys_mta_sts=obeys, policy_domains=(), pace=Pace())
+    found = services(model, "mail-a.example")
+    assert ("unbound" in found, "postfix-mta-sts-resolver" in found) == (resolves, obeys)
+    assert {"postfix", "dovecot", "rspamd"} <= set(found)
+
+
+def test_what_counts_must_run_on_hosts_with_a_new_address() -> None:
+    pace = Pace(warm_up=WarmUp(date(2026, 12, 1), hosts=("mail-b.example",)))
+    model: Any = SimpleNamespace(resolves=False, obeys_mta_sts=False, policy_domains=(), pace=pace)
+    found = ["postseal-warm-up" in services(model, host) for host in ("mail-a.example", "mail-b.example")]
+    assert found == [False, True]

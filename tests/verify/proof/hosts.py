@@ -49,6 +49,7 @@ UNITS = (
     "rspamd.service",
     "certbot.timer",
     "postseal-containment.service",
+    "postseal-warm-up.service",
     "redis-server.service",
     "unbound.service",
     "postfix-mta-sts-resolver.service",

@@ -51,6 +51,7 @@ UNITS = {
     "postfix-mta-sts-resolver": ("postfix-mta-sts-resolver.service",),
     "nginx": ("nginx.service",),
     "postseal-containment": ("postseal-containment.service",),
+    "postseal-warm-up": ("postseal-warm-up.service",),
     "postseal-guard": ("postseal-guard.service",),
 }
 
@@ -122,12 +123,14 @@ def renewing(units: Mapping[str, Mapping[str, str]]) -> str:
     return "" if timer.get("UnitFileState") == "enabled" else "certbot.timer runs, but does not start at boot"
 
 
-def services(model: Model) -> list[str]:
-    """Return which services every mail host needs by the inventory."""
+def services(model: Model, host: str) -> list[str]:
+    """Return which services the mail host called ``host`` needs by the inventory."""
+    warm_up = model.pace.warm_up
     further = [
         ("unbound", model.resolves),
         ("postfix-mta-sts-resolver", model.obeys_mta_sts),
         ("nginx", model.policy_domains),
+        ("postseal-warm-up", warm_up is not None and warm_up.concerns(host)),
     ]
     return ["postfix", "dovecot", "rspamd", *(name for name, wanted in further if wanted)]
 

@@ -1,19 +1,23 @@
 # Copyright: the Postseal maintainers
 # GNU General Public License v3.0 or later (see LICENSE)
-"""The pace of direct delivery: what may be said, and what becomes of it."""
+"""The pace of direct delivery and the warm-up of an address: what may be said, and what becomes of it."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import date, timedelta
 from typing import Any
 
 import pytest
 from ansible_collections.postseal.mail.plugins.module_utils.model.explain import explain
-from ansible_collections.postseal.mail.plugins.module_utils.model.load import Inventory, load
+from ansible_collections.postseal.mail.plugins.module_utils.model.load import HostVariables, Inventory, load
+from ansible_collections.postseal.mail.plugins.module_utils.model.onward import warm_up_plan
 from ansible_collections.postseal.mail.plugins.module_utils.model.pace import BUILT_IN
 from ansible_collections.postseal.mail.plugins.module_utils.model.problems import InventoryError, Problem
 from ansible_collections.postseal.mail.plugins.module_utils.model.summary import summary
 from ansible_collections.postseal.mail.plugins.module_utils.model.types import Model
+from ansible_collections.postseal.mail.plugins.module_utils.model.warm_up import WarmUp
+from ansible_collections.postseal.mail.plugins.module_utils.model.ways_rules import choose
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -30,6 +34,7 @@ ROUTES = [
     {"recipient_domain": "gmail.com", "via": ["direct", "second"]},
     {"default": True, "via": ["direct", "first"]},
 ]
+WARM_UP = {"start": TODAY, "first_day": 50, "growth": 1.5, "until": 200}
 
 
 def _inventory(pace: Any, **others: Any) -> dict[str, Any]:
@@ -113,6 +118,7 @@ def test_all_that_is_wrong_is_told_at_once(problems: Problems) -> None:
             "mine": {"domains": ["gmail.com", "no domain"]},
             "telekom": 5,
         },
+        "warm_up": {"start": "soon", "first_day": 0, "growth": 1, "until": "1000", "hosts": [], "end": 1},
     }
     found = {problem.path: problem for problem in problems(_inventory(said))}
     prefix = "postseal_pace."
@@ -129,6 +135,7 @@ def test_all_that_is_wrong_is_told_at_once(problems: Problems) -> None:
         "receivers.mine.domains",
         "receivers.mine.domains[1]",
         "receivers.telekom",
+        *(f"warm_up.{key}" for key in ("start", "first_day", "growth", "until", "hosts", "end")),
     }
     assert "did you mean google" in found[f"{prefix}receivers.gogle.domains"].fix
     assert "say concurrency instead" in found[f"{prefix}receivers.yahoo.rate"].fix
@@ -136,10 +143,40 @@ def test_all_that_is_wrong_is_told_at_once(problems: Problems) -> None:
     assert "domains" in found[f"{prefix}receivers.gmail.com"].fix
 
 
-def test_a_pace_without_mail_is_refused(problems: Problems) -> None:
-    found = problems(_inventory({"receivers": {"google": {"concurrency": 2}}}, postseal_relays=RELAYS))
-    assert [problem.path for problem in found] == ["postseal_pace.receivers.google"]
-    assert "sends none of its domains to direct first" in found[0].fix
+@pytest.mark.parametrize(
+    ("pace", "ways", "path", "fix"),
+    [
+        ({"warm_up": WARM_UP}, {}, "postseal_routes[0].via", "name a relay behind it"),
+        ({"warm_up": WARM_UP}, {"postseal_relays": RELAYS}, "postseal_pace.warm_up", "no route begins with direct"),
+        (
+            {"warm_up": WARM_UP},
+            {"postseal_relays": RELAYS, "postseal_routes": [*ROUTES[:3], {"default": True, "via": ["direct"]}]},
+            "postseal_routes[3].via",
+            "nobody takes what exceeds",
+        ),
+        (
+            {"warm_up": {**WARM_UP, "hosts": ["mail-b.example.com"]}},
+            {"postseal_relays": RELAYS, "postseal_routes": ROUTES},
+            "postseal_pace.warm_up.hosts",
+            "did you mean mail-a.example.com",
+        ),
+        ({"warm_up": {**WARM_UP, "until": 50}}, {}, "postseal_pace.warm_up.until", "above first_day, which is 50"),
+        ({"warm_up": {"growth": 2}}, {}, "postseal_pace.warm_up.start", "is missing"),
+        ({"warm_up": {**WARM_UP, "start": "9999-12-31"}}, {}, "postseal_pace.warm_up.start", "too far away"),
+        (
+            {"receivers": {"google": {"concurrency": 2}}},
+            {"postseal_relays": RELAYS},
+            "postseal_pace.receivers.google",
+            "sends none of its domains to direct first",
+        ),
+    ],
+)
+def test_what_cannot_work_is_refused(
+    problems: Problems, pace: dict[str, Any], ways: dict[str, Any], path: str, fix: str
+) -> None:
+    found = problems(_inventory(pace, **ways))
+    assert [problem.path for problem in found] == [path]
+    assert fix in found[0].fix
 
 
 ANYTHING = st.recursive(
@@ -147,7 +184,10 @@ ANYTHING = st.recursive(
     lambda inner: (
         st.lists(inner, max_size=3)
         | st.dictionaries(
-            st.sampled_from(["receivers", "google", "rate", "domains"]) | st.text(max_size=8),
+            st.sampled_from(
+                ["receivers", "warm_up", "google", "start", "growth", "until", "first_day", "rate", "domains"]
+            )
+            | st.text(max_size=8),
             inner,
             max_size=4,
         )
@@ -166,16 +206,87 @@ def test_whatever_is_said_is_taken_or_refused_with_its_path(pace: Any) -> None:
     assert all(problem.path.startswith("postseal_pace") and problem.fix for problem in found)
 
 
+@given(
+    st.builds(
+        WarmUp,
+        st.just(TODAY),
+        st.integers(1, 1000),
+        st.floats(1.01, 10),
+        st.integers(1001, 10**7),
+    ),
+    st.integers(-5, 3000),
+)
+def test_the_number_of_a_day_rises_until_there_is_none(warm_up: WarmUp, day: int) -> None:
+    number, before = (warm_up.on(TODAY + timedelta(days=one)) for one in (day, day - 1))
+    if day < 0:
+        assert number == 0
+    elif number is None:
+        assert TODAY + timedelta(days=day) >= warm_up.over
+    else:
+        assert 1 <= number < warm_up.until
+        assert before is not None
+        assert before <= number
+        assert TODAY + timedelta(days=day) < warm_up.over
+
+
+def test_a_schedule_begins_and_ends_on_its_days() -> None:
+    warm_up = WarmUp(date(2026, 12, 1), 50, 1.5, 200)
+    assert warm_up.numbers == (50, 75, 112, 168)
+    days = [date(2026, 11, 30), date(2026, 12, 1), date(2026, 12, 4), date(2026, 12, 5)]
+    assert [warm_up.on(day) for day in days] == [0, 50, 168, None]
+    assert warm_up.over == date(2026, 12, 5)
+
+
+def test_a_host_knows_where_everybodys_mail_goes_onward() -> None:
+    domains = [{"name": "example.com", "bounce": "back@example.com", "subdomains": ["news"]}]
+    routes = [{"recipient_domain": "bücher.example", "via": ["direct", "second"]}, *ROUTES]
+    model = _model({"warm_up": WARM_UP}, postseal_relays=RELAYS, postseal_routes=routes, postseal_domains=domains)
+    first, second = "via_first:[smtp.first.example]:587", "via_second:[smtp.second.example]:587"
+    assert warm_up_plan(model) == {
+        "start": "2026-11-22",
+        "numbers": [50, 75, 112, 168],
+        "logins": {"blog@example.com": second},
+        "recipients": {
+            "xn--bcher-kva.example": second,
+            "bücher.example": second,
+            "partner.example": None,
+            "gmail.com": second,
+        },
+        "senders": {},
+        "bounces": {"example.com": "back@example.com", "news.example.com": "back@example.com"},
+        "default": first,
+    }
+    assert {target.partition(":")[0] for target in (first, second)} <= {one.name for one in model.transports.all}
+    route = choose(model, model.credential("shop"), "shop@example.com", "a@gmail.com").route
+    assert route.via == ("direct", "second")
+
+
+def test_a_warm_up_is_for_the_hosts_that_are_named() -> None:
+    hosts = {**HOSTS, "mail-b.example.com": HostVariables(ansible_host="203.0.113.11")}
+    said = _inventory(
+        {"warm_up": {**WARM_UP, "hosts": ["mail-b.example.com"]}}, postseal_relays=RELAYS, postseal_routes=ROUTES
+    )
+    warm_up = load(Inventory("production", said, hosts), TODAY).pace.warm_up
+    assert warm_up is not None
+    assert [warm_up.concerns(host) for host in hosts] == [False, True]
+
+
 def test_it_is_explained_and_summed_up() -> None:
-    model = _model({}, postseal_relays=RELAYS, postseal_routes=ROUTES)
-    told = explain(model, "shop@example.com", "a@gmail.com", "shop")
+    model = _model({"warm_up": WARM_UP}, postseal_relays=RELAYS, postseal_routes=ROUTES)
+    told = explain(model, "shop@example.com", "a@gmail.com", "shop", TODAY)
     assert "  its pace: to google 5 connections at one time (gmail.com, googlemail.com)" in told
     assert "  Postfix calls this way to_google_via_direct_second:" in told
+    limit = "each mail host sends 50 messages directly, and more by second; no limit from 2026-11-26"
+    assert told[-1] == f"  warm-up: on 2026-11-22 {limit}"
     # A way by login is stored with the message, and knows no receivers.
-    told = explain(model, "blog@example.com", "a@gmail.com", "blog")
+    told = explain(model, "blog@example.com", "a@gmail.com", "blog", TODAY + timedelta(days=9))
     assert "  Postfix calls this way via_direct_second:" in told
     assert "  its pace where it goes directly: 10 connections to gmail.com at one time" in told
-    said = summary(model)
+    assert told[-1] == "  warm-up: over since 2026-11-26; remove postseal_pace.warm_up"
+    assert not [line for line in explain(model, "<>", "a@gmail.com", None, TODAY) if "warm-up" in line]
+    said = summary(model, TODAY)
     assert [
         line for line in said if line.startswith("pace: 10 connections to a domain at one time; google 5, microsoft 5")
     ]
+    assert "warm-up: today each mail host sends 50 messages directly; no limit from 2026-11-26" in said
+    assert [line for line in summary(model, date(2026, 12, 1)) if line.startswith("WARNING: the warm-up is over")]
