@@ -9,9 +9,19 @@ import re
 from ansible_collections.postseal.mail.plugins.module_utils.model.types import Domain, Model
 from ansible_collections.postseal.mail.plugins.plugin_utils.replies import LEVELS
 from ansible_collections.postseal.mail.tests.verify.proof.catalogue import check
-from ansible_collections.postseal.mail.tests.verify.proof.mailbox import AGENT, HIDDEN, Received, stray_line_ends
+from ansible_collections.postseal.mail.tests.verify.proof.mailbox import (
+    AGENT,
+    HIDDEN,
+    Received,
+    delivered_by_relay,
+    stray_line_ends,
+)
 from ansible_collections.postseal.mail.tests.verify.proof.observe import Observer
-from ansible_collections.postseal.mail.tests.verify.proof.outcome import CheckFailedError, NotTestedError
+from ansible_collections.postseal.mail.tests.verify.proof.outcome import (
+    CheckFailedError,
+    NotApplicableError,
+    NotTestedError,
+)
 from ansible_collections.postseal.mail.tests.verify.proof.smtp import EHLO_NAME
 from ansible_collections.postseal.mail.tests.verify.proof.targets import Endpoint
 
@@ -156,6 +166,8 @@ def test_the_host_introduces_itself_by_its_name(probed_endpoint: Endpoint, obser
     verdict = _received(observed, probed_endpoint).verdict
     helo, peer = str(verdict.get("helo", "")).lower(), str(verdict.get("peer", ""))
     host = observed.model.host(probed_endpoint.host)
+    if delivered_by_relay(observed.model, host, helo, peer):
+        raise NotApplicableError("a relay delivered the message; postseal_routes decides which mail goes directly")
     if helo != host.name:
         raise CheckFailedError(f"HELO was {helo or 'empty'}, not {host.name}")
     if peer not in host.addresses:

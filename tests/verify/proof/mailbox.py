@@ -20,7 +20,9 @@ from pathlib import Path
 from secrets import token_hex
 from typing import Any
 
-from ansible_collections.postseal.mail.plugins.module_utils.model.types import Model
+from ansible_collections.postseal.mail.plugins.module_utils.model.relays import DIRECT
+from ansible_collections.postseal.mail.plugins.module_utils.model.types import MailHost, Model
+from ansible_collections.postseal.mail.plugins.module_utils.model.ways_rules import choose
 
 from .authenticated import own_address, submit
 from .outcome import NotTestedError
@@ -121,6 +123,15 @@ def wait_for(sent: Sent, directory: Path, since: float, seconds: float) -> Recei
         if time.monotonic() >= deadline:
             return None
         time.sleep(PAUSE)
+
+
+def delivered_by_relay(model: Model, host: MailHost, helo: str, peer: str) -> bool:
+    """Whether a relay of its way delivered the message, so that the name ``helo`` and the address ``peer`` are its."""
+    if model.probe is None or helo == host.name or peer in host.addresses:
+        return False
+    credential = model.credential(model.probe.credential)
+    way = choose(model, credential, own_address(credential), model.probe.recipient).route.via
+    return way != (DIRECT,)
 
 
 def _fresh(directory: Path, since: float) -> list[Path]:
