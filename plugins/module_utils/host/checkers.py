@@ -11,9 +11,9 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterable
-from typing import Any, NamedTuple
 
 from . import firewall, log, lookups, policies
+from .findings import Finding
 from .parameters import read_settings, wrong_values
 from .queue_files import in_motion
 from .request import FileSpec
@@ -26,24 +26,6 @@ NO_RELOAD = (
     *(log.UNIT, lookups.RESOLVER, lookups.POLICIES),
 )
 LOGIN_KEYS = frozenset(("hash", "former", "ends", "expires", "networks", "revoked", "suspended"))
-
-
-class Finding(NamedTuple):
-    """A reason why the staged files must not be installed. ``file`` and ``line`` are empty and 0 where unknown."""
-
-    check: str
-    text: str
-    file: str = ""
-    line: int = 0
-
-    def __str__(self) -> str:
-        place = f"{self.file}:{self.line}: " if self.line else f"{self.file}: "
-        place = "" if not self.file or self.file in self.text else place
-        return f"{self.check}: {place}{self.text}"
-
-    def as_dict(self) -> dict[str, Any]:
-        """Return the finding in the shape a task's result has."""
-        return self._asdict()
 
 
 def check(service: Service, stage: Stage, changed: Iterable[str]) -> list[Finding]:

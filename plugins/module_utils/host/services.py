@@ -15,6 +15,7 @@ from typing import NamedTuple
 
 from . import firewall, log, lookups, policies
 from .errors import HostError
+from .processes import children
 from .request import Paths, Probe
 
 UNITS = "/etc/systemd/system/"
@@ -280,22 +281,3 @@ def _systemctl(*arguments: str) -> None:
         check=False,
         timeout=120,
     )
-
-
-def children(parent: int, title: str = "") -> frozenset[int]:
-    """Return the processes whose parent is ``parent`` and whose title contains ``title`` (proc(5))."""
-    found = set()
-    for entry in os.listdir("/proc"):
-        if not entry.isdigit():
-            continue
-        try:
-            with open(f"/proc/{entry}/stat", "rb") as handle:
-                above = int(handle.read().rpartition(b")")[2].split()[1])
-            if above != parent:
-                continue
-            with open(f"/proc/{entry}/cmdline", "rb") as handle:
-                if title.encode() in handle.read():
-                    found.add(int(entry))
-        except (FileNotFoundError, ProcessLookupError):
-            continue  # it ended meanwhile
-    return frozenset(found)

@@ -22,9 +22,9 @@ import time
 from collections.abc import Iterable
 from typing import BinaryIO, NamedTuple
 
-from .checkers import Finding
+from .findings import Finding
+from .processes import children
 from .request import Paths, Probe
-from .services import children
 from .smoke import ProbeError, examine, glance
 from .stage import Stage
 

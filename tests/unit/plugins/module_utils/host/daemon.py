@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible_collections.postseal.mail.plugins.module_utils.host import checkers, stage
+from ansible_collections.postseal.mail.plugins.module_utils.host import findings, stage
 from ansible_collections.postseal.mail.plugins.module_utils.host.journal import journal_path
 from ansible_collections.postseal.mail.plugins.module_utils.host.request import Paths, parse
 from ansible_collections.postseal.mail.plugins.module_utils.host.services import KINDS, Service, Status
@@ -158,10 +158,10 @@ class Host:
         return not drafts and not stages and not Path(journal_path("dovecot", self.paths)).exists()
 
 
-def check(service: Service, staged: stage.Stage, changed: Any) -> list[checkers.Finding]:
+def check(service: Service, staged: stage.Stage, changed: Any) -> list[findings.Finding]:
     """The daemon's own checker: it knows one bad word."""
     text = staged.read("/etc/daemon/first")
-    return [checkers.Finding("checker", "no such setting", "/etc/daemon/first", 1)] if "refused" in text else []
+    return [findings.Finding("checker", "no such setting", "/etc/daemon/first", 1)] if "refused" in text else []
 
 
 class Reaper:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible_collections.postseal.mail.plugins.module_utils.host import checkers, queue_files, services, trial
+from ansible_collections.postseal.mail.plugins.module_utils.host import checkers, findings, queue_files, services, trial
 from ansible_collections.postseal.mail.plugins.module_utils.host.errors import HostError
 from ansible_collections.postseal.mail.plugins.module_utils.host.request import Paths, parse
 from hypothesis import given
@@ -104,9 +104,9 @@ def test_the_last_command_of_the_drop_ins_counts_and_the_stage_wins(tmp_path: Pa
 
 
 def test_a_finding_says_its_place_once() -> None:
-    assert str(checkers.Finding("c", "bad", "/etc/x", 3)) == "c: /etc/x:3: bad"
-    assert str(checkers.Finding("c", "/etc/x line 3 is bad", "/etc/x", 3)) == "c: /etc/x line 3 is bad"
-    assert str(checkers.Finding("c", "bad")) == "c: bad"
+    assert str(findings.Finding("c", "bad", "/etc/x", 3)) == "c: /etc/x:3: bad"
+    assert str(findings.Finding("c", "/etc/x line 3 is bad", "/etc/x", 3)) == "c: /etc/x line 3 is bad"
+    assert str(findings.Finding("c", "bad")) == "c: bad"
 
 
 HASH = "hash={SHA512-CRYPT}$6$salt$secret"

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible_collections.postseal.mail.plugins.module_utils.host import checkers
+from ansible_collections.postseal.mail.plugins.module_utils.host import checkers, findings
 from ansible_collections.postseal.mail.plugins.module_utils.host.errors import HostError
 from ansible_collections.postseal.mail.plugins.module_utils.host.journal import journal_path, locked
 from ansible_collections.postseal.mail.plugins.module_utils.host.request import parse
@@ -200,7 +200,7 @@ def test_secrets_are_neither_in_the_difference_nor_in_findings(host: Host) -> No
     result = host.apply("", files=files("the-new-password"), diff=True)
     assert "password" not in str(result)
     assert "/etc/daemon/first: secret file differs" in str(result["diff"])
-    quoted = checkers.Finding("doveconf", "cannot parse the-new-password here")
+    quoted = findings.Finding("doveconf", "cannot parse the-new-password here")
     specs = parse({"service": "dovecot", "files": files("x = the-new-password")}).files
     assert checkers.redacted([quoted], specs)[0].text == "cannot parse ******** here"
 
