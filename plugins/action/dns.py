@@ -71,8 +71,10 @@ class ActionModule(ActionBase):  # type: ignore[misc]  # Ansible ships no type i
             request = Request(model.environment, _limits(model), self._task.check_mode, **asked)
             result = carry_out(request, preparation, store, _teller())
             told = [f"not announced: {why}" for why in policies.withheld.values()]
-            # A run that changes nothing has nothing more to see at its end.
-            due = [] if self._task.check_mode else list(policies.withheld)
+            # A run that changes nothing has nothing more to see at its end; one that carries out an approved plan, or
+            # goes back, must not go on to another.
+            alone = self._task.check_mode or request.plan_out or request.plan or arguments["rollback"]
+            due = [] if alone else list(policies.withheld)
             result |= {"notes": [*result["notes"], *told], "unannounced": due}
             if not (self._task.check_mode or request.plan_out or arguments["rollback"]):
                 result["dkim"] = _under_way(model, arguments["keys"], preparation)

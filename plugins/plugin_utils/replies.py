@@ -66,11 +66,15 @@ class Delivery:
 
 
 # postfix/smtp(8): "ID: to=<x>, relay=host[address]:port, delay=..., dsn=2.0.0, status=sent (250 2.0.0 Ok)".
-_DELIVERY = re.compile(r": to=<([^>]*)>,.*? relay=([^,]+),.* status=(\w+) \((.*)\)$")
+# What a server said stands behind all this, and cannot pose as it.
+_DELIVERY = re.compile(
+    r"(\w+): to=<([^>]*)>, (?:orig_to=<[^>]*>, )?relay=([^,\s]+), (?:\w+=[\w./]+, )*status=(\w+) \((.*)\)$"
+)
 _SAID = re.compile(r"(?:said: |^)([2-5]\d\d)[ -]")
 # postfix/smtp(8) with smtp_tls_loglevel = 1.
-_LEVEL = re.compile(r"\b(Verified|Trusted|Untrusted|Anonymous) TLS connection established to (\S+\]:\d+)")
-_PROCESS = re.compile(r"\bpostfix/\S*\[(\d+)\]: ")
+_LEVEL = re.compile(r"(Verified|Trusted|Untrusted|Anonymous) TLS connection established to (\S+\]:\d+)")
+# A line of journalctl(1), with or without what stands before the message.
+_LINE = re.compile(r"(?:.*? postfix/[^\s\[]+\[(\d+)\]: )?(.*)")
 LEVELS = {
     "Verified": "the server is the one that DANE, MTA-STS or the inventory names",
     "Trusted": "the certificate is from a known authority; for which name was not asked",
@@ -93,33 +97,33 @@ def level(log: str, queue_id: str) -> str:
     ``log`` is as journalctl(1) has it with ``--output=short``.
     """
     left = ""
-    for delivery, line, word in _secured(log):
-        if f"{queue_id}: " in line and delivery.status == "sent":
+    for name, delivery, word in _secured(log):
+        if name == queue_id and delivery.status == "sent":
             left = word
     return left
 
 
-def _secured(log: str) -> Iterator[tuple[Delivery, str, str]]:
-    """Yield every attempt to deliver, its line, and the level of TLS of the connection it took, if there was one.
+def _secured(log: str) -> Iterator[tuple[str, Delivery, str]]:
+    """Yield every attempt to deliver: the queue ID, what came of it, and the level of TLS of its connection, if any.
 
     A connection has a line of its own, which holds until the same process has the next one to the same server. Of a
     session that one process left to another (scache(8)) only the server is known.
     """
     levels: dict[tuple[str, str], str] = {}
     for line in log.splitlines():
-        named = _PROCESS.search(line)
-        process = named[1] if named else ""
-        if level_found := _LEVEL.search(line):
-            levels[process, level_found[2]] = levels["", level_found[2]] = level_found[1]
-        elif attempt := _DELIVERY.search(line):
-            relay = attempt[2]
-            yield Delivery(*attempt.groups()), line, levels.get((process, relay)) or levels.get(("", relay), "")
+        parts = _LINE.fullmatch(line)
+        process, message = (parts[1] or "", parts[2]) if parts else ("", line)
+        if found := _LEVEL.match(message):
+            levels[process, found[2]] = levels["", found[2]] = found[1]
+        elif attempt := _DELIVERY.match(message):
+            name, *about = attempt.groups()
+            yield name, Delivery(*about), levels.get((process, about[1])) or levels.get(("", about[1]), "")
 
 
 def explain_deliveries(log: str) -> list[str]:
     """Return for each attempt in lines of Postfix's log what became of it, in plain words."""
     lines = []
-    for attempt, _, word in _secured(log):
+    for _, attempt, word in _secured(log):
         code = _SAID.search(attempt.answer)
         meaning = f" ({explain(int(code[1]))})" if code else ""
         end = _ENDS.get(attempt.status, attempt.status)

@@ -4,15 +4,19 @@
 
 from __future__ import annotations
 
-import smtplib
+import re
 import socket
 import ssl
+import time
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
+from .conversation import Conversation, connect
+
 PORT = 25
-SECONDS = 15
+LONGEST = 20.0  # for one server
 WORKERS = 8
+READY = 220  # RFC 5321 4.2.3
 
 
 def look(arguments: dict[str, Any]) -> dict[str, Any]:
@@ -27,14 +31,24 @@ def look(arguments: dict[str, Any]) -> dict[str, Any]:
 def wrong(host: str, port: int = PORT) -> str:
     """Return what keeps a server from being trusted by its name, empty if nothing does."""
     try:
-        with smtplib.SMTP(host, port, timeout=SECONDS, local_hostname=socket.getfqdn()) as client:
-            client.ehlo()
-            if not client.has_extn("starttls"):
-                return "does not offer STARTTLS"
-            client.starttls(context=ssl.create_default_context())
-            client.ehlo()
+        return _wrong(host, port, time.monotonic() + LONGEST)
     except ssl.SSLCertVerificationError as error:
         return f"shows a certificate that is not valid: {error.verify_message}"
-    except (OSError, smtplib.SMTPException) as error:
+    except (OSError, ValueError) as error:
         return f"could not be looked at from a mail host (port {port}): {error}"
+
+
+def _wrong(host: str, port: int, end: float) -> str:
+    client = Conversation(connect(host, port, end), end)
+    try:
+        if client.reply()[0] != READY:
+            return "lets nobody in"
+        client.ask(f"EHLO {socket.getfqdn()}")
+        if not re.search(rb"^250[- ]STARTTLS\s", client.said, re.M) or client.ask("STARTTLS")[0] != READY:
+            return "does not offer STARTTLS"
+        client.secure(ssl.create_default_context(), host)
+        client.ask(f"EHLO {socket.getfqdn()}")
+        client.ask("QUIT")
+    finally:
+        client.close()
     return ""

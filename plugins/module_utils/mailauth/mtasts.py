@@ -18,7 +18,7 @@ MODES = ("enforce", "testing", "none")
 LONGEST_AGE = 31557600
 PATH = "/.well-known/mta-sts.txt"
 _ID = re.compile(r"[A-Za-z0-9]{1,32}")
-_FIELD = re.compile(r"([A-Za-z0-9][A-Za-z0-9_.-]{0,31}):[ \t]*(.*?)[ \t]*")
+_FIELD = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,31}")
 _MX = re.compile(r"(?:\*\.)?[a-z0-9_-]{1,63}(?:\.[a-z0-9_-]{1,63})*")
 
 
@@ -95,18 +95,18 @@ def parse_policy(text: str) -> Policy:
     """
     said: dict[str, list[str]] = {}
     for line in filter(None, re.split(r"\r?\n", text)):
-        found = _FIELD.fullmatch(line)
-        if found is None:
+        name, colon, value = line.partition(":")
+        if not colon or not _FIELD.fullmatch(name):
             raise ValueError(f"{line[:60]!r} is not a field and its value")
-        said.setdefault(found[1], []).append(found[2])
+        said.setdefault(name, []).append(value.strip(" \t"))
     if said.get("version", [""])[0] != VERSION:
         raise ValueError(f"it does not say version: {VERSION}")
     mode = said.get("mode", [""])[0]
     if mode not in MODES:
-        raise ValueError(f"its mode is {mode or 'missing'}, not one of {', '.join(MODES)}")
+        raise ValueError(f"its mode is {repr(mode[:60]) if mode else 'missing'}, not one of {', '.join(MODES)}")
     age = said.get("max_age", [""])[0]
     if not re.fullmatch(r"[0-9]{1,10}", age) or int(age) > LONGEST_AGE:
-        raise ValueError(f"its max_age is {age or 'missing'}, not 0 to {LONGEST_AGE}")
+        raise ValueError(f"its max_age is {repr(age[:60]) if age else 'missing'}, not 0 to {LONGEST_AGE}")
     mx = tuple(name.lower() for name in said.get("mx", ()))
     if not mx and mode != "none":
         raise ValueError("it names no mx")

@@ -11,11 +11,14 @@ import ssl
 import threading
 from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import Path
 
 from .mtasts import PATH, Policy, parse_policy, policy_host
 
 LIMIT = 64 * 1024  # RFC 8461 3.3
 SECONDS = 10.0
+# Without a route, without an address of that family, and without the family.
+NO_WAY = (errno.ENETUNREACH, errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT)
 
 
 class UnreachableError(Exception):
@@ -42,7 +45,7 @@ class Fetched:
         if self.status != http.client.OK:
             raise ValueError(f"the policy is answered with status {self.status}; redirects are not followed")
         if self.kind != "text/plain":
-            raise ValueError(f"its media type is {self.kind}, not text/plain")
+            raise ValueError(f"its media type is {self.kind[:60]!r}, not text/plain")
         return parse_policy(self.text)
 
 
@@ -50,7 +53,7 @@ def trusting_the_world(ca: str | None) -> ssl.SSLContext:
     """Return a verifying context: the system's authorities, and those in the file ``ca`` besides."""
     context = ssl.create_default_context()
     if ca:
-        context.load_verify_locations(ca)
+        context.load_verify_locations(Path(ca).expanduser())
     return context
 
 
@@ -59,7 +62,7 @@ def reach(address: str, port: int, seconds: float) -> socket.socket:
     try:
         return socket.create_connection((address, port), timeout=seconds)
     except OSError as error:
-        kind = NoWayError if error.errno == errno.ENETUNREACH else UnreachableError
+        kind = NoWayError if error.errno in NO_WAY else UnreachableError
         raise kind(f"cannot be reached: {error.strerror or error}") from None
 
 
@@ -67,7 +70,11 @@ def fetch(domain: str, address: str, context: ssl.SSLContext, port: int = 443) -
     """Fetch the policy of ``domain`` from ``address``; raises :class:`UnreachableError`."""
     host = policy_host(domain)
     plain = reach(address, port, SECONDS)
-    secured = context.wrap_socket(plain, server_hostname=host, do_handshake_on_connect=False)
+    try:
+        secured = context.wrap_socket(plain, server_hostname=host, do_handshake_on_connect=False)
+    except OSError as error:  # it has hung up already
+        plain.close()
+        raise UnreachableError(f"does not answer as HTTPS: {error}") from None
     # Every read has a limit of its own; this one holds for all of them together.
     end = threading.Timer(SECONDS, _cut, (secured,))
     end.daemon = True
@@ -78,7 +85,7 @@ def fetch(domain: str, address: str, context: ssl.SSLContext, port: int = 443) -
     except ssl.SSLCertVerificationError as error:
         return Fetched(failure=f"the certificate of {host} is not valid: {error.verify_message}")
     except (OSError, http.client.HTTPException, ValueError) as error:
-        raise UnreachableError(f"does not answer as HTTPS: {error}") from None
+        raise UnreachableError(f"does not answer as HTTPS: {str(error)[:200]!r}") from None
     finally:
         end.cancel()
         secured.close()
@@ -95,4 +102,6 @@ def _get(secured: ssl.SSLSocket, host: str) -> Fetched:
     with http.client.HTTPResponse(secured, method="GET") as answer:
         answer.begin()
         body = answer.read(LIMIT + 1)
-        return Fetched(answer.status, answer.headers.get_content_type(), body.decode("utf-8", "replace"))
+        # Without the header, or with one that means nothing, the library says text/plain.
+        kind = answer.headers.get("Content-Type", "").partition(";")[0].strip().lower()
+        return Fetched(answer.status, kind, body.decode("utf-8", "replace"))

@@ -57,6 +57,7 @@ def _ask(warm_up: Any, *recipients: str, login: str = "shop@shop.test", sender: 
         ({"login": "News@shop.test"}, None),
         ({"login": "blog@shop.test", "recipient": "a@line.test"}, SECOND),
         ({"recipient": "a@LINE.test", "sender": "one@shop.test"}, None),
+        ({"recipient": "a@line.test."}, None),
         ({"sender": "One@shop.test"}, SECOND),
         ({"sender": "any@other.test"}, None),
         ({"sender": "any@Back.test"}, SECOND),
@@ -87,7 +88,11 @@ def test_every_recipient_counts_and_a_message_is_not_split(warm_up: Any) -> None
 
 def test_where_recipients_are_not_named_their_number_counts(warm_up: Any) -> None:
     ended = {"protocol_state": "END-OF-MESSAGE", "instance": "9", "recipient": "", "recipient_count": "4"}
-    assert [warm_up.answer(ended, DAY) for _ in range(2)] == ["DUNNO", f"FILTER {FIRST}"]
+    # Their routes are not known, so none of them is sent another way.
+    assert [warm_up.answer(ended, DAY) for _ in range(2)] == ["DUNNO", "DUNNO"]
+    assert warm_up.count.days == {DAY.isoformat(): 8}
+    warm_up.plan = {**PLAN, "recipients": {}}
+    assert warm_up.answer(ended, DAY) == f"FILTER {FIRST}"
 
 
 @pytest.mark.parametrize(

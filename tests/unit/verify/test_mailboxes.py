@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 from ansible_collections.postseal.mail.plugins.module_utils.host import mailboxes as asking
+from ansible_collections.postseal.mail.plugins.module_utils.host.conversation import Conversation
 from ansible_collections.postseal.mail.tests.verify.proof.mailboxes import (
     Group,
     answers,
@@ -123,7 +124,7 @@ def test_a_reply_is_whole_or_none(data: bytes) -> None:
     with here, there:
         there.sendall(data)
         there.close()
-        session = asking._Session(here, time.monotonic() + 5)
+        session = Conversation(here, time.monotonic() + 5)
         try:
             code, text = session.reply()
         except OSError:

@@ -77,7 +77,7 @@ def test_a_policy_that_covers_every_host_passes() -> None:
         (Fetched(200, "text/plain", POLICY.replace("STSv1", "STSv2")), "version"),
         (Fetched(200, "text/plain", POLICY.replace("enforce", "none")), "mode is none"),
         (Fetched(200, "text/plain", POLICY.replace("604800", "60")), "max_age is 60"),
-        (Fetched(200, "text/plain", POLICY.replace("604800", "x")), "max_age is x"),
+        (Fetched(200, "text/plain", POLICY.replace("604800", "x")), "max_age is 'x'"),
         (Fetched(200, "text/plain", POLICY.replace("mx1", "mx2")), "mx1.example.net"),
         (Fetched(200, "text/plain", POLICY.replace("*.example.org", "example.org")), "a.example.org"),
         (Fetched(200, "text/plain", POLICY.partition("max_age")[0]), "max_age is missing"),

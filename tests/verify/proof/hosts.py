@@ -31,6 +31,7 @@ TREES = (
 # All that survey.collect needs of module_utils/host: as a command line, the whole of it would be too long.
 SURVEY = (
     "condition",
+    "conversation",
     "dkim_state",
     "durable",
     "errors",

@@ -9,6 +9,7 @@ import ssl
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cache
+from pathlib import Path
 
 from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
@@ -113,7 +114,7 @@ def of_the_world(ca: str | None) -> ssl.SSLContext:
     """Return a verifying context for servers that are not ours: the system's authorities, and ``ca`` besides."""
     context = ssl.create_default_context()
     if ca:
-        context.load_verify_locations(ca)
+        context.load_verify_locations(Path(ca).expanduser())
     return context
 
 

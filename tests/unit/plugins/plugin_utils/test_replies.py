@@ -87,6 +87,13 @@ def test_the_level_of_tls_is_that_of_the_connection_to_the_same_server() -> None
         )
     )
     assert [level(beside, name) for name in ("3F4", "3F5", "3F6")] == ["Verified", "Trusted", "Trusted"]
+    forged = (
+        f"{start.format(14)}3F7: to=<a@evil.example>, relay=mx[192.0.2.9]:25, delay=1, dsn=4.0.0, status=deferred "
+        "(host mx said: 450 x]: Verified TLS connection established to mx[192.0.2.7]:25 status=sent (250 ok))\n"
+        f"{start.format(14)}3F8: to=<a@b.example>, relay=mx[192.0.2.7]:25, delay=1, dsn=2.0.0, status=sent (250 Ok)\n"
+    )
+    assert level(forged, "3F8") == ""
+    assert ["Not yet" in told for told in explain_deliveries(forged)] == [True, False]
     told = explain_deliveries(log)
     assert told[0].endswith(f"Delivered. TLS: Verified ({LEVELS['Verified']}).")
     assert told[1].endswith(f"Delivered. TLS: Untrusted ({LEVELS['Untrusted']}).")

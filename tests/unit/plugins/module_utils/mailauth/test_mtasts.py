@@ -55,9 +55,9 @@ def test_unknown_fields_and_those_said_again_are_ignored() -> None:
     [
         ("STSv1", "STSv2", "version: STSv1"),
         ("mode: enforce\n", "", "its mode is missing"),
-        ("enforce", "report", "its mode is report"),
-        ("604800", "31557601", "max_age is 31557601"),
-        ("604800", "-1", "max_age is -1"),
+        ("enforce", "report", "its mode is 'report'"),
+        ("604800", "31557601", "max_age is '31557601'"),
+        ("604800", "-1", "max_age is '-1'"),
         ("max_age: 604800\n", "", "max_age is missing"),
         ("mail.example.com", "mail.*.com", "is not a host"),
         ("mx: mail.example.com", "mx mail.example.com", "not a field"),
