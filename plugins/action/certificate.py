@@ -47,7 +47,7 @@ class ActionModule(RemoteAction):
         result = self.settle("policies", "policy_names.ensure", arguments, variables, check=check)
         problems = result.pop("problems", {})
         told = [
-            f"{name} has no certificate yet, so its policy is not announced: {why}" for name, why in problems.items()
+            f"{name} has no certificate yet, so it does not serve the policy: {why}" for name, why in problems.items()
         ]
         facts = {**result.get("ansible_facts", {}), "postseal_policy_names": result.pop("held", names)}
         return {**result, "ansible_facts": facts, **({"warnings": told} if told else {})}

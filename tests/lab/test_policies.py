@@ -105,7 +105,7 @@ def test_without_a_certificate_nothing_is_announced(memory: Path, context: ssl.S
     finally:
         on("internet", "nft delete table inet fault")
     told = " ".join(run.output.split())
-    assert f"{HOST} has no certificate yet, so its policy is not announced" in told
+    assert f"{HOST} has no certificate yet, so it does not serve the policy" in told
     assert "cannot be reached" in told
     assert not _announced()
     with pytest.raises(policyhost.UnreachableError, match="unrecognized name"):

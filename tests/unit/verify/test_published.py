@@ -20,7 +20,7 @@ from ansible_collections.postseal.mail.tests.verify.proof.outcome import (
     NotTestedError,
 )
 from ansible_collections.postseal.mail.tests.verify.proof.published import expect_none
-from ansible_collections.postseal.mail.tests.verify.proof.sts import announced, expect_policy
+from ansible_collections.postseal.mail.tests.verify.proof.sts import announced, expect_policy, fetch_own
 from ansible_collections.postseal.mail.tests.verify.test_published import test_the_signatures_last as judge_until
 from ansible_collections.postseal.mail.tests.verify.test_published import test_the_zone_is_signed as judge_signed
 
@@ -119,3 +119,14 @@ def test_a_rule_that_could_not_be_checked_is_no_pass() -> None:
     expect_none([unknown], ("mx-alias",))
     with pytest.raises(NotTestedError):
         expect_none([_finding("unresolved", f"_dmarc.{NAME}")], ("dmarc-consent",))
+
+
+@pytest.mark.parametrize(
+    ("addresses", "words"),
+    [(("192.0.2.1",), "has no address 192.0.2.2"), (("192.0.2.1", "192.0.2.2", "192.0.2.9"), "192.0.2.9 too")],
+)
+def test_a_policys_name_leads_to_the_mail_hosts_alone(addresses: tuple[str, ...], words: str) -> None:
+    names: Any = SimpleNamespace(addresses=lambda host: addresses)
+    (found,) = fetch_own("shop.example", names, None, ("192.0.2.1", "192.0.2.2"))
+    with pytest.raises(ValueError, match=words):
+        found.policy()

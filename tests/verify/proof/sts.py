@@ -31,13 +31,16 @@ def fetch(domain: str, names: Names, ca: str | None, port: int = 443) -> Fetched
 
 
 def fetch_own(domain: str, names: Names, ca: str | None, addresses: Sequence[str]) -> tuple[Fetched, ...]:
-    """Fetch a policy that the mail hosts serve from each of their ``addresses``, which its host must have.
+    """Fetch a policy that the mail hosts serve from each of their ``addresses``: those of its host, and no others.
 
     Raises :class:`UnavailableError` where this machine has no way to any of them.
     """
     host = mtasts.policy_host(domain)
-    if missing := set(addresses) - set(names.addresses(host)):
+    known = set(names.addresses(host))
+    if missing := set(addresses) - known:
         return (Fetched(failure=f"{host} has no address {', '.join(sorted(missing))}"),)
+    if others := known - set(addresses):
+        return (Fetched(failure=f"{host} leads to {', '.join(sorted(others))} too, which is no mail host"),)
     context = of_the_world(ca)
     found = []
     for address in addresses:
