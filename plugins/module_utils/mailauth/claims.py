@@ -67,7 +67,7 @@ def _maker(model: Model, name: str, subject: str) -> Maker:
 
 
 def _host_records(model: Model) -> Iterator[Claim]:
-    domains = {name for domain in model.domains for name in (domain.name, *domain.subdomains)}
+    domains = {name for domain in model.domains for name in domain.names}
     for host in model.hosts:
         maker = _maker(model, host.name, f"host {host.name}")
         yield from _addresses(maker, [host])

@@ -57,7 +57,7 @@ def _sending(model: Model, domain: Domain) -> Iterator[Claim]:
     addresses = [address for host in model.hosts for address in host.addresses]
     includes = dict.fromkeys((*domain.spf.include, *(name for relay in model.relays_used for name in relay.spf)))
     record = spf.for_addresses(addresses, includes, domain.spf.all)
-    for name in (domain.name, *domain.subdomains):
+    for name in domain.names:
         # A subdomain has the domain's DMARC policy (RFC 9989 4.10) and its keys; where bounces go is said anew.
         yield claim(name, "TXT", slots.SPF_MERGED if domain.spf.merge else slots.SPF, record.encode())
         for mx in domain.mx:

@@ -37,7 +37,7 @@ def judge(view: View) -> Iterator[Finding]:
     for key in sorted(view.ours & view.rrsets.keys()):
         yield from lint_names.check_sizes(view, key)
         yield from _of_type(view, key)
-    senders = {name for domain in view.model.sending_domains for name in (domain.name, *domain.subdomains)}
+    senders = {name for domain in view.model.sending_domains for name in domain.names}
     for name in sorted(senders & {name for name, rrtype in view.ours & view.rrsets.keys() if rrtype == "TXT"}):
         yield from lint_names.check_sender(view, name)
     for name in sorted(services & {name for name, rrtype in view.ours if rrtype in ("A", "AAAA")}):

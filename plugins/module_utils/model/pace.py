@@ -10,16 +10,13 @@ docs/decisions/0037-pace.md
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterable
 from dataclasses import dataclass
 
 from .relays import DIRECT, Route
 from .spellings import spellings
-from .transports import Transport, Transports
+from .transports import Transport, Transports, shortened
 from .warm_up import WarmUp
-
-_LONGEST = 40
 
 
 @dataclass(frozen=True)
@@ -97,10 +94,7 @@ class Paced:
     def name(self) -> str:
         """The service of master.cf. No receiver and no relay has an underscore in its name."""
         way = "" if self.base.way == (DIRECT,) else f"_{self.base.name}"
-        plain = f"to_{self.receiver.name}{way}"
-        if len(plain) <= _LONGEST:
-            return plain
-        return f"{plain[: _LONGEST - 9]}_{hashlib.sha256(plain.encode()).hexdigest()[:8]}"
+        return shortened(f"to_{self.receiver.name}{way}")
 
     @property
     def target(self) -> str:

@@ -20,6 +20,13 @@ _LONGEST = 40
 FIRST_PORT = 10590
 
 
+def shortened(name: str) -> str:
+    """Return the name of a service of master.cf, which remains one of its own where it would be too long."""
+    if len(name) <= _LONGEST:
+        return name
+    return f"{name[: _LONGEST - 9]}_{hashlib.sha256(name.encode()).hexdigest()[:8]}"
+
+
 @dataclass(frozen=True)
 class Handover:
     """A listener on loopback, and the transport that all mail takes which comes in there.
@@ -55,10 +62,7 @@ class Transport:
         if self.way == (DIRECT,):
             return "smtp"
         plain = "_".join(("via", *self.way))  # no relay has an underscore in its name
-        if len(plain) <= _LONGEST:
-            return plain
-        digest = hashlib.sha256(plain.encode()).hexdigest()[:8]
-        return f"{plain[: _LONGEST - 9]}_{digest}"
+        return shortened(plain)
 
     @property
     def target(self) -> str:
