@@ -106,7 +106,7 @@ class ActionModule(RemoteAction):
             return {"changed": False, "skipped": True, "skip_reason": "The inventory does not ask for it on this host."}
         if arguments["service"] == POLICY_SERVER:
             arguments["watch"] += [
-                f"/etc/letsencrypt/live/mta-sts.{one['domain']}/fullchain.pem" for one in known["policies"]
+                f"/etc/letsencrypt/live/{policy_host(one['domain'])}/fullchain.pem" for one in known["policies"]
             ]
         files = [self._file(entry, variables, known) for entry in arguments["files"]]
         request = {
